@@ -1,0 +1,51 @@
+"""Reading streams without a consumer: where a time begins, and deltas put in order."""
+
+from datetime import datetime
+
+from contracts.delta import DeltaV1
+
+from .connection import Bus, Stored
+
+
+def in_order(deltas: list[DeltaV1], last: tuple[int, int]) -> tuple[list[DeltaV1], bool]:
+    """The deltas that follow `last` (n, seq) without a gap, and whether none had to be left out.
+
+    A higher `n` begins again at 0 and ends all lower ones; what was seen before or belongs to a lower `n` is dropped.
+    """
+    n, seq = last
+    ready: list[DeltaV1] = []
+    complete = True
+    for delta in sorted(deltas, key=lambda delta: (delta.n, delta.seq)):
+        if (delta.n, delta.seq) <= (n, seq):
+            continue
+        if delta.seq == (seq + 1 if delta.n == n else 0):
+            n, seq = delta.n, delta.seq
+            ready.append(delta)
+        else:
+            complete = False
+    return ready, complete
+
+
+async def first_since(bus: Bus, stream: str, subject: str, since: datetime | None) -> int:
+    """The sequence of the first message on `subject` stored at `since` or later, 1 for None; past the end when there is none."""
+    if since is None:
+        return 1
+    low, high = 1, await _past_the_end(bus, stream, subject)
+    while low < high:
+        middle = (low + high) // 2
+        found = await _at_or_after(bus, stream, subject, middle)
+        if found is None or found.stored_at >= since:
+            high = middle
+        else:
+            low = found.seq + 1
+    return low
+
+
+async def _past_the_end(bus: Bus, stream: str, subject: str) -> int:
+    last = await bus.last(stream, subject)
+    return 1 if last is None else last.seq + 1
+
+
+async def _at_or_after(bus: Bus, stream: str, subject: str, seq: int) -> Stored | None:
+    page = await bus.scan(stream, seq, 1, subject)
+    return page[0] if page else None
