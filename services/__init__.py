@@ -1,0 +1,1 @@
+"""The services: each one is a decision, with a message in and a message out."""

@@ -1,0 +1,186 @@
+"""One call: claim it, dial once, publish the attempt (delivery rule 4)."""
+
+import asyncio
+import time
+from datetime import UTC, datetime
+
+import structlog
+from pydantic import ValidationError
+
+from bus.connection import Bus
+from bus.delivery import Delivery
+from bus.errors import Exists, Reject, Retry, TooLarge
+from bus.handling import fault_of
+from bus.journal import claim
+from bus.streams import ACK_WAIT_S
+from contracts.attempt import AttemptFinishedV1
+from contracts.call import CallBegunV1, CallV1
+from contracts.delta import DeltaV1
+from contracts.outcome import AttemptErrorV1
+from observability.tracing import span
+from services.adapters.attempts import Dial, attempt_of
+from services.adapters.cancels import Cancels
+from services.adapters.coalesce import Coalescer
+from services.adapters.protocol import Answer, DeltaPiece, Failure, OnDelta
+from services.adapters.providers import Providers, Unusable
+from services.adapters.settings import AdapterSettings
+
+log = structlog.get_logger()
+
+CANCELLED = Failure("cancelled", "cancelled by its producer")
+LEAVING = Failure("outcome_unknown", "the adapter was stopped before the answer came")
+
+
+class Adapter:
+    """Handles calls. The client of a provider does the only I/O beside the bus."""
+
+    def __init__(self, bus: Bus, providers: Providers, cancels: Cancels, settings: AdapterSettings) -> None:
+        self.bus, self.providers, self.cancels, self.settings = bus, providers, cancels, settings
+
+    async def on_call(self, delivery: Delivery) -> None:
+        """A call is dialled at most once, by whoever wrote its journal entry."""
+        try:
+            call = CallV1.model_validate_json(delivery.body)
+        except ValidationError as error:
+            raise Reject("undecodable", f"CallV1: {error.errors(include_input=False, include_url=False)[0]['msg']}") from None
+        if self.settings.journal and not await self._claimed(call, delivery):
+            return
+        now = datetime.now(UTC)
+        queue_s = max(0.0, (now - delivery.stored_at).total_seconds())
+        if now >= call.origin.deadline:
+            expired = Failure("expired", f"its deadline {call.origin.deadline.isoformat()} had passed before it was asked", usage_known_zero=True)
+            return await self._publish(call, expired, Dial(delivery.seq, queue_s, 0.0, None, False))
+        if self.cancels.cancelled(call.origin.tenant, call.origin.request_id):
+            cancelled = Failure("cancelled", CANCELLED.message, usage_known_zero=True)
+            return await self._publish(call, cancelled, Dial(delivery.seq, queue_s, 0.0, None, False))
+        outcome, dial = await self._dial(call, delivery.seq, queue_s)
+        await self._publish(call, outcome, dial)
+
+    async def _claimed(self, call: CallV1, delivery: Delivery) -> bool:
+        """Whether this delivery may dial. Raises Retry while the one that claimed the call may still be alive."""
+        mine = CallBegunV1(call_seq=delivery.seq, delivery=delivery.deliveries, writer="adapter", begun_at=datetime.now(UTC))
+        entry = await claim(self.bus, call.origin, call.n, mine)
+        if entry is None:
+            return True
+        if entry.call_seq != delivery.seq:
+            return False
+        attempts = self.bus.subjects.any_attempt(call.origin.tenant, call.origin.request_id, call.n)
+        if await self.bus.last("ATTEMPTS", attempts) is not None:
+            return False
+        if entry.writer == "router":
+            raise Retry(ACK_WAIT_S, "the router has taken this call")
+        if delivery.deliveries <= entry.delivery + 1:
+            raise Retry(ACK_WAIT_S, "begun by another delivery, which may still be alive")
+        lost = Failure("outcome_unknown", f"begun at {entry.begun_at.isoformat()} by a process that did not finish it")
+        await self._publish(call, lost, Dial(delivery.seq, 0.0, 0.0, None, False), late=False)
+        return False
+
+    async def _dial(self, call: CallV1, seq: int, queue_s: float) -> tuple[Answer | Failure, Dial]:
+        """Ask the provider, unless a cancel or the deadline comes first. Every way to end is an outcome."""
+        began = time.perf_counter()
+        first_token: list[float] = []
+        origin = call.origin
+
+        async def send(delta: DeltaV1) -> None:
+            await self.bus.send(self.bus.subjects.delta(origin.tenant, origin.request_id), delta.model_dump_json().encode())
+
+        coalescer = Coalescer(send, origin.request_id, call.n)
+
+        def on_delta(piece: DeltaPiece) -> None:
+            if not first_token:
+                first_token.append(time.perf_counter() - began)
+            coalescer.add(piece)
+
+        asking = asyncio.create_task(self._ask(call, coalescer, on_delta))
+        with self.cancels.told(origin.tenant, origin.request_id, asking.cancel):
+            await self._finished(asking)
+        if asking.cancelled():
+            outcome: Answer | Failure = CANCELLED if self.cancels.cancelled(origin.tenant, origin.request_id) else LEAVING
+        else:
+            outcome = asking.result()
+        took = time.perf_counter() - began
+        return outcome, Dial(seq, queue_s, took, first_token[0] if first_token else None, coalescer.started)
+
+    async def _finished(self, asking: asyncio.Task[Answer | Failure]) -> None:
+        """Wait for the dial; when this process is told to leave, end it and go on to publish what is known."""
+        try:
+            await asyncio.wait({asking})
+        except asyncio.CancelledError:
+            asking.cancel()
+            await asyncio.wait({asking})
+
+    async def _ask(self, call: CallV1, coalescer: Coalescer, on_delta: OnDelta) -> Answer | Failure:
+        client = self.providers.client(call.provider)
+        if isinstance(client, Unusable):
+            return Failure("auth", client.why, usage_known_zero=True)
+        offer = self.providers.offer(call.provider, call.model)
+        left_s = (call.origin.deadline - datetime.now(UTC)).total_seconds()
+        timeout_s = min(offer.timeout_s if offer else 120.0, max(left_s, 0.001))
+        operation = "embeddings" if call.embed else "chat"
+        facts = {"gen_ai.operation.name": operation, "gen_ai.provider.name": call.provider, "gen_ai.request.model": call.model}
+        with span(f"{operation} {call.model}", "client", facts) as recording:
+            if call.embed is not None:
+                asked = client.embed(call.embed, call.model, timeout_s=timeout_s, idempotency_key=call.call_id)
+                outcome = await fault_of(asked)
+            elif call.chat is not None:
+                async with coalescer:
+                    outcome = await fault_of(
+                        client.chat(call.chat, call.model, timeout_s=timeout_s, idempotency_key=call.call_id, on_delta=on_delta if call.chat.stream else None)
+                    )
+                    if call.chat.stream:
+                        await coalescer.close(outcome.finish_reason if isinstance(outcome, Answer) else "error")
+            else:
+                return Failure("invalid_request", "a call carries neither chat nor embed", usage_known_zero=True)
+            if isinstance(outcome, Exception):
+                outcome = Failure("outcome_unknown", f"the adapter failed in mid-call: {type(outcome).__name__}")
+            if recording is not None and isinstance(outcome, Answer):
+                recording.set_attributes(
+                    {
+                        "gen_ai.usage.input_tokens": outcome.usage.input_tokens or 0,
+                        "gen_ai.usage.output_tokens": outcome.usage.output_tokens or 0,
+                        "gen_ai.response.finish_reasons": [outcome.finish_reason or "unknown"],
+                    }
+                )
+            return outcome
+
+    async def _publish(self, call: CallV1, outcome: Answer | Failure, dial: Dial, *, late: bool = True) -> None:
+        """Publish the attempt until it is stored. One declared lost meanwhile is published as `late`, if it has an answer."""
+        attempt = attempt_of(call, outcome, self.providers.offer(call.provider, call.model), dial, datetime.now(UTC))
+        try:
+            await self._store(attempt, "answered" if isinstance(outcome, Answer) else "failed")
+        except TooLarge as error:
+            await self._store(_without_answer(attempt, str(error)), "failed")
+        except Exists:
+            if late and self.settings.journal and isinstance(outcome, Answer):
+                await self._store_late(attempt)
+        log.info(
+            "attempted",
+            tenant=call.origin.tenant,
+            request_id=call.origin.request_id,
+            n=call.n,
+            provider=call.provider,
+            model=call.model,
+            outcome=attempt.summary.outcome,
+            duration_s=attempt.summary.duration_s,
+        )
+
+    async def _store(self, attempt: AttemptFinishedV1, outcome: str) -> None:
+        origin, n, subjects = attempt.origin, attempt.summary.n, self.bus.subjects
+        subject = subjects.attempt(outcome, origin.lane, origin.tenant, origin.request_id, n)
+        none_on = subjects.any_attempt(origin.tenant, origin.request_id, n)
+        await self.bus.persist(subject, attempt.model_dump_json().encode(), none_on=none_on, stream="ATTEMPTS")
+
+    async def _store_late(self, attempt: AttemptFinishedV1) -> None:
+        origin = attempt.origin
+        subject = self.bus.subjects.attempt("late", origin.lane, origin.tenant, origin.request_id, attempt.summary.n)
+        try:
+            await self.bus.persist(subject, attempt.model_dump_json().encode(), none_on=subject, stream="ATTEMPTS")
+        except Exists:
+            log.warning("late_twice", tenant=origin.tenant, request_id=origin.request_id, n=attempt.summary.n)
+
+
+def _without_answer(attempt: AttemptFinishedV1, why: str) -> AttemptFinishedV1:
+    """An answer that no message can hold: paid for, counted, and failed with the limit named."""
+    error = AttemptErrorV1(type="invalid_request", message=f"the answer is too large for one message: {why}", provider_code="answer_too_large")
+    summary = attempt.summary.model_copy(update={"outcome": "invalid_request", "error": error})
+    return attempt.model_copy(update={"summary": summary, "message": None, "embeddings": None})

@@ -1,0 +1,250 @@
+"""Chat-completions and embeddings bodies as our answers."""
+
+import base64
+import binascii
+import math
+import struct
+from decimal import Decimal
+from typing import Any
+
+from pydantic_core import from_json
+
+from contracts.content import ChatMessageV1, Part, ReasoningPart, TextPart, ToolCallPart
+from contracts.outcome import FinishReason, UsageV1, WarningV1
+from contracts.request import EmbedRequestV1
+
+from ..protocol import Answer, Embeddings, Failure
+from .errors import failure_in_body
+
+FINISH_REASONS: dict[str, FinishReason] = {
+    "stop": "stop",
+    "eos": "stop",
+    "length": "length",
+    "max_tokens": "length",
+    "model_length": "length",
+    "tool_calls": "tool_call",
+    "function_call": "tool_call",
+    "content_filter": "content_filter",
+    "error": "error",
+    "abort": "error",
+}
+
+
+def chat_answer(body: Any, warnings: tuple[WarningV1, ...] = ()) -> Answer | Failure:
+    """The body of a 200 to `POST /chat/completions`."""
+    if not isinstance(body, dict):
+        return unreadable("is not a JSON object")
+    if body.get("error"):
+        return failure_in_body(body["error"])
+    choices = body.get("choices")
+    if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict) or not isinstance(choices[0].get("message"), dict):
+        return unreadable("has no choices[0].message")
+    message = choices[0]["message"]
+    parts = _parts(message)
+    return Answer(
+        message=ChatMessageV1(role="assistant", parts=parts),
+        finish_reason=finish_of(choices[0].get("finish_reason"), refused=_refused(message), called=_called(parts)),
+        usage=usage_of(body.get("usage")),
+        response_model=text_or_none(body.get("model")),
+        response_id=text_or_none(body.get("id")),
+        warnings=warnings,
+        cost_usd=cost_of(body.get("usage")),
+    )
+
+
+def unreadable(why: str) -> Failure:
+    """A 200 that says nothing we understand; it may have been billed."""
+    return Failure("unavailable", f"the provider's answer {why}; check that base_url ends before /chat/completions")
+
+
+def text_or_none(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _refused(message: dict[str, Any]) -> bool:
+    return text_or_none(message.get("refusal")) is not None
+
+
+def _called(parts: tuple[Part, ...]) -> bool:
+    return any(isinstance(part, ToolCallPart) for part in parts)
+
+
+def finish_of(reason: Any, *, refused: bool, called: bool) -> FinishReason:
+    """Why the model stopped. A forced tool call ends with `stop` on the wire; a refusal too."""
+    known = FINISH_REASONS.get(reason, "stop") if isinstance(reason, str) else "stop"
+    if refused:
+        return "content_filter"
+    return "tool_call" if called and known == "stop" else known
+
+
+def _parts(message: dict[str, Any]) -> tuple[Part, ...]:
+    """Reasoning, text, refusal, tool calls: in this order."""
+    parts: list[Part] = []
+    content = message.get("content")
+    reasoning = reasoning_of(message) + "".join(_thinking(block) for block in _blocks(content))
+    if reasoning:
+        parts.append(ReasoningPart(content=reasoning))
+    text = content if isinstance(content, str) else "".join(_text(block) for block in _blocks(content))
+    if text:
+        parts.append(TextPart(content=text))
+    if _refused(message):
+        parts.append(TextPart(content=message["refusal"], provider_data={"refusal": True}))
+    calls = message.get("tool_calls")
+    if not calls and isinstance(message.get("function_call"), dict):
+        calls = [{"function": message["function_call"]}]
+    for index, call in enumerate(calls if isinstance(calls, list) else []):
+        function = call.get("function") if isinstance(call, dict) else None
+        if isinstance(function, dict):
+            parts.append(tool_call_part(call.get("id"), index, function.get("name"), function.get("arguments")))
+    return tuple(parts) or (TextPart(content=""),)
+
+
+def _blocks(content: Any) -> list[dict[str, Any]]:
+    return [block for block in content if isinstance(block, dict)] if isinstance(content, list) else []
+
+
+def _text(block: dict[str, Any]) -> str:
+    return text_or_none(block.get("text")) or "" if block.get("type") in ("text", "output_text") else ""
+
+
+def _thinking(block: dict[str, Any]) -> str:
+    """Mistral's thinking block: {"type": "thinking", "thinking": [text blocks]}."""
+    return "".join(_text(inner) for inner in _blocks(block.get("thinking"))) if block.get("type") == "thinking" else ""
+
+
+def reasoning_of(message: dict[str, Any]) -> str:
+    """vLLM and DeepSeek say `reasoning_content`, Ollama, Groq and OpenRouter `reasoning`; some send both."""
+    return text_or_none(message.get("reasoning_content")) or text_or_none(message.get("reasoning")) or ""
+
+
+def content_of(content: Any) -> tuple[str, str]:
+    """The reasoning and the text in a message's or a delta's `content`: a string or blocks."""
+    if isinstance(content, str):
+        return "", content
+    return "".join(map(_thinking, _blocks(content))), "".join(map(_text, _blocks(content)))
+
+
+def tool_call_part(call_id: Any, index: int, name: Any, arguments: Any) -> ToolCallPart:
+    """Arguments that are no JSON object become {}; what the model wrote stays in `provider_data.raw_arguments`."""
+    decoded = arguments
+    if isinstance(arguments, str):
+        try:
+            decoded = from_json(arguments, allow_inf_nan=False) if arguments.strip() else {}
+        except ValueError:
+            decoded = None
+    if decoded is None and arguments is None:
+        decoded = {}
+    usable = isinstance(decoded, dict)
+    return ToolCallPart(
+        id=text_or_none(call_id) or f"call_{index}",
+        name=text_or_none(name) or "",
+        arguments=decoded if usable else {},
+        provider_data=None if usable else {"raw_arguments": arguments if isinstance(arguments, str) else str(arguments)},
+    )
+
+
+def count_or_none(value: Any) -> int | None:
+    """A number of tokens; anything else is unknown."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+        return None
+    return int(value)
+
+
+def usage_of(usage: Any, *, output_tokens: int | None = None) -> UsageV1:
+    """Tokens as billed. Some providers count reasoning beside the completion: their total tells."""
+    if not isinstance(usage, dict):
+        return UsageV1()
+    prompt, completion = _details(usage, "prompt_tokens_details"), _details(usage, "completion_tokens_details")
+    given, reasoning = count_or_none(usage.get("completion_tokens")), count_or_none(completion.get("reasoning_tokens"))
+    total, asked = count_or_none(usage.get("total_tokens")), count_or_none(usage.get("prompt_tokens"))
+    if None not in (given, reasoning, total, asked) and reasoning and total == (asked or 0) + (given or 0) + reasoning:
+        given = (given or 0) + reasoning
+    return UsageV1(
+        input_tokens=asked,
+        output_tokens=given if given is not None else output_tokens,
+        cache_read_tokens=_first_count(prompt.get("cached_tokens"), usage.get("prompt_cache_hit_tokens"), usage.get("cached_tokens")),
+        cache_write_tokens=_first_count(prompt.get("cache_write_tokens"), usage.get("cache_creation_input_tokens")),
+        reasoning_tokens=reasoning,
+    )
+
+
+def _details(usage: dict[str, Any], name: str) -> dict[str, Any]:
+    details = usage.get(name)
+    return details if isinstance(details, dict) else {}
+
+
+def _first_count(*values: Any) -> int | None:
+    return next((count for count in map(count_or_none, values) if count is not None), None)
+
+
+def cost_of(usage: Any) -> Decimal | None:
+    """What the provider itself says the call cost in USD: OpenRouter's `usage.cost`, Perplexity's `usage.cost.total_cost`."""
+    cost = usage.get("cost") if isinstance(usage, dict) else None
+    if isinstance(cost, dict):
+        cost = cost.get("total_cost")
+    if isinstance(cost, bool) or not isinstance(cost, int | float) or not math.isfinite(cost) or cost < 0:
+        return None
+    return Decimal(repr(cost))
+
+
+def embed_answer(body: Any, request: EmbedRequestV1, warnings: tuple[WarningV1, ...] = ()) -> Answer | Failure:
+    """The body of a 200 to `POST /embeddings`, in the order of `input` and in the encoding that was asked for."""
+    if not isinstance(body, dict):
+        return unreadable("is not a JSON object")
+    if body.get("error"):
+        return failure_in_body(body["error"])
+    data = body.get("data")
+    if not isinstance(data, list) or not all(isinstance(item, dict) for item in data):
+        return unreadable("has no list 'data'")
+    usage = usage_of(body.get("usage"), output_tokens=0)
+    if len(data) != len(request.input):
+        return Failure("unavailable", f"the provider gave {len(data)} vectors for {len(request.input)} texts", usage=usage)
+    try:
+        vectors = [_floats(item.get("embedding")) for item in _in_order(data)]
+    except (ValueError, struct.error, OverflowError) as error:
+        return Failure("unavailable", f"the provider gave a vector that cannot be read: {error}", usage=usage)
+    wrong = next((len(vector) for vector in vectors if request.dimensions not in (None, len(vector))), None)
+    if wrong is not None:
+        why = f"the model gives {wrong} dimensions, not {request.dimensions}; leave 'dimensions' out or choose a model that can shorten"
+        return Failure("invalid_request", why, usage=usage)
+    return Answer(
+        embeddings=_encoded(vectors, request.encoding),
+        usage=usage,
+        response_model=text_or_none(body.get("model")),
+        response_id=text_or_none(body.get("id")),
+        warnings=warnings,
+        cost_usd=cost_of(body.get("usage")),
+    )
+
+
+def _in_order(data: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Sorted by `index` where the indexes name each position once; else as they came."""
+    indexes = [item.get("index") for item in data]
+    if sorted(index for index in indexes if isinstance(index, int)) != list(range(len(data))):
+        return data
+    return sorted(data, key=lambda item: int(item["index"]))
+
+
+def _floats(embedding: Any) -> list[float]:
+    """A vector, sent as numbers or as base64 of little-endian float32."""
+    if isinstance(embedding, str):
+        try:
+            raw = base64.b64decode(embedding, validate=True)
+        except binascii.Error as error:
+            raise ValueError(f"no base64: {error}") from error
+        if len(raw) % 4:
+            raise ValueError(f"{len(raw)} bytes are no whole number of float32")
+        numbers = list(struct.unpack(f"<{len(raw) // 4}f", raw))
+    elif isinstance(embedding, list) and all(isinstance(number, int | float) and not isinstance(number, bool) for number in embedding):
+        numbers = [float(number) for number in embedding]
+    else:
+        raise ValueError(f"neither numbers nor base64 but {type(embedding).__name__}")
+    if not numbers or not all(map(math.isfinite, numbers)):
+        raise ValueError("empty, or a number that is not finite")
+    return numbers
+
+
+def _encoded(vectors: list[list[float]], encoding: str) -> Embeddings:
+    if encoding == "float":
+        return vectors
+    return [base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode() for vector in vectors]

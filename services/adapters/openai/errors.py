@@ -1,0 +1,172 @@
+"""Error statuses and error objects as our failures: https://platform.openai.com/docs/guides/error-codes and what compatible servers send."""
+
+import math
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from pydantic_core import from_json
+
+from contracts.outcome import FailureType
+
+from ..protocol import Failure
+
+MAX_MESSAGE = 500
+BY_CODE: dict[str, FailureType] = {
+    "insufficient_quota": "quota_exhausted",
+    "quota_exceeded": "quota_exhausted",
+    "billing_hard_limit_reached": "quota_exhausted",
+    "billing_not_active": "quota_exhausted",
+    "insufficient_balance": "quota_exhausted",
+    "insufficient_credits": "quota_exhausted",
+    "context_length_exceeded": "context_too_long",
+    "exceed_context_size_error": "context_too_long",
+    "model_context_window_exceeded": "context_too_long",
+    "string_above_max_length": "context_too_long",
+    "content_filter": "content_filtered",
+    "content_policy_violation": "content_filtered",
+    "responsibleaipolicyviolation": "content_filtered",
+    "moderation_blocked": "content_filtered",
+    "invalid_api_key": "auth",
+    "authentication_error": "auth",
+    "permission_denied": "auth",
+    "permission_error": "auth",
+    "rate_limit_exceeded": "rate_limited",
+    "rate_limit_error": "rate_limited",
+    "overloaded_error": "overloaded",
+    "server_overloaded": "overloaded",
+    "engine_overloaded": "overloaded",
+    "unavailable_error": "unavailable",
+    "server_error": "unavailable",
+    "internal_server_error": "unavailable",
+    "timeout": "timeout",
+    "request_timeout": "timeout",
+    "model_not_found": "invalid_request",
+    "invalid_request_error": "invalid_request",
+}
+BY_STATUS: dict[int, FailureType] = {
+    401: "auth",
+    402: "quota_exhausted",
+    403: "auth",
+    408: "timeout",
+    409: "unavailable",
+    413: "context_too_long",
+    425: "unavailable",
+    429: "rate_limited",
+    504: "timeout",
+    524: "timeout",
+    529: "overloaded",
+}
+MAYBE_BILLED = frozenset({504, 524})
+"""A gateway gave up on a provider that may have answered, and may bill it."""
+GENERIC = frozenset({"invalid_request_error", "server_error", "internal_server_error", "timeout", "rate_limit_exceeded", "rate_limit_error"})
+"""Codes that say less than the status does."""
+TOO_LONG = re.compile(
+    r"maximum context length|context length exceeded|max(?:imum)? context|context (?:size|window) (?:exceeded|limit)|"
+    r"exceeds? the (?:available )?(?:model'?s )?context|prompt (?:is )?too long|token limit reached|too many (?:input )?tokens",
+    re.IGNORECASE,
+)
+
+
+def failure_of(status: int, headers: Mapping[str, str], body: bytes, now: datetime) -> Failure:
+    """An answer with an error status. `headers` looks names up without regard to case."""
+    error = _error_in(body)
+    kind = _type(status, error)
+    if kind == "invalid_request" and headers.get("x-should-retry") == "true":
+        kind = "unavailable"
+    return Failure(
+        type=kind,
+        message=_message(error) or f"HTTP {status} without a message",
+        provider_code=_code(error) or str(status),
+        retry_after_s=retry_after_s(headers, now),
+        usage_known_zero=status not in MAYBE_BILLED,
+    )
+
+
+def failure_in_body(error: Any) -> Failure:
+    """An error object where an answer was promised: in the body of a 200 or in the middle of a stream. It may have been billed."""
+    fields = error if isinstance(error, dict) else {"message": str(error)}
+    status = next((value for name in ("status_code", "status", "code") if 400 <= (value := _status(fields.get(name))) < 600), None)
+    return Failure(_type(status, fields), _message(fields) or "the provider sent an error without a message", _code(fields))
+
+
+def _status(value: Any) -> int:
+    return int(value) if isinstance(value, int) or (isinstance(value, str) and value.isascii() and value.isdigit() and len(value) == 3) else 0
+
+
+def _error_in(body: bytes) -> dict[str, Any]:
+    """The error object, wherever servers put it: OpenAI `error{}`, Ollama `error` as text, FastAPI `detail`, old vLLM at the top."""
+    try:
+        decoded = from_json(body)
+    except ValueError:
+        return {"message": _page_text(body)}
+    for _ in range(3):
+        inner = decoded.get("error", decoded.get("detail")) if isinstance(decoded, dict) else decoded
+        if isinstance(decoded, dict) and not inner:
+            return decoded
+        decoded = inner[0] if isinstance(inner, list) and inner else inner
+    return decoded if isinstance(decoded, dict) else {"message": str(decoded)}
+
+
+def _page_text(body: bytes) -> str:
+    """The words of an HTML page or a plain text, as proxies send them."""
+    text = body[:4000].decode("utf-8", "replace")
+    return " ".join(re.sub(r"<(style|script).*?</\1>|<[^>]*>", " ", text, flags=re.DOTALL | re.IGNORECASE).split())[:200]
+
+
+def _message(error: dict[str, Any]) -> str:
+    for name in ("message", "msg"):
+        if isinstance(text := error.get(name), str) and text.strip():
+            return text.strip()
+    return ""
+
+
+def _code(error: dict[str, Any]) -> str | None:
+    """The word that the provider has for it; a bare number only where there is no word."""
+    named = [str(value) for name in ("code", "type") if isinstance(value := error.get(name), str | int) and str(value)]
+    return next((name for name in named if not name.isdigit()), named[0] if named else None)
+
+
+def _codes(error: dict[str, Any]) -> list[str]:
+    inner = error.get("innererror")
+    named = [error.get("code"), error.get("type"), inner.get("code") if isinstance(inner, dict) else None]
+    return [name.lower() for name in named if isinstance(name, str)]
+
+
+def _type(status: int | None, error: dict[str, Any]) -> FailureType:
+    """The most specific word wins: a telling code, then a message about length, then the status, then a generic code."""
+    codes = _codes(error)
+    telling = next((BY_CODE[code] for code in codes if code in BY_CODE and code not in GENERIC), None)
+    if telling is not None and (status not in (401, 402) or telling in ("auth", "quota_exhausted")):
+        return telling
+    if status in (None, 400, 413, 422, 500) and TOO_LONG.search(_message(error)):
+        return "context_too_long"
+    if status is not None:
+        if status == 403 and "moderation" in _message(error).lower():
+            return "content_filtered"
+        return BY_STATUS.get(status, "invalid_request" if 400 <= status < 500 else "unavailable")
+    return next((BY_CODE[code] for code in codes if code in BY_CODE), "unavailable")
+
+
+def retry_after_s(headers: Mapping[str, str], now: datetime) -> float | None:
+    """Seconds until another try makes sense: `retry-after-ms`, or `retry-after` in seconds or as an HTTP date (RFC 9110, 10.2.3)."""
+    if (milliseconds := _number(headers.get("retry-after-ms"))) is not None:
+        return milliseconds / 1000
+    value = headers.get("retry-after")
+    if value is None or (seconds := _number(value)) is not None:
+        return None if value is None else seconds
+    try:
+        moment = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return max(0.0, ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - now).total_seconds())
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        number = float(text) if text is not None else math.nan
+    except ValueError:
+        return None
+    return max(0.0, number) if math.isfinite(number) else None

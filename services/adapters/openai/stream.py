@@ -1,0 +1,155 @@
+"""A streamed chat completion put together again, piece by piece."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic_core import from_json, to_json
+
+from contracts.content import ChatMessageV1, Part, ReasoningPart, TextPart, ToolCallPart
+from contracts.delta import ToolCallDeltaV1
+from contracts.outcome import WarningV1
+
+from ..protocol import Answer, DeltaPiece, Failure
+from .answers import content_of, cost_of, finish_of, reasoning_of, text_or_none, tool_call_part, usage_of
+from .errors import failure_in_body
+
+
+@dataclass
+class _Building:
+    """One part of the message so far; `key` tells whose pieces belong to it."""
+
+    key: tuple[str, int]
+    text: list[str] = field(default_factory=list)
+    call_id: str | None = None
+    name: str | None = None
+
+
+class StreamedAnswer:
+    """Feed the data of each event; `done` after the last one; then `result`."""
+
+    def __init__(self, warnings: tuple[WarningV1, ...] = ()) -> None:
+        self.done = False
+        self._warnings = warnings
+        self._parts: list[_Building] = []
+        self._finish: str | None = None
+        self._usage: Any = None
+        self._model: str | None = None
+        self._id: str | None = None
+        self._failure: Failure | None = None
+
+    @property
+    def complete(self) -> bool:
+        """The model said why it stopped, or the server that all was sent."""
+        return self.done or self._finish is not None or self._failure is not None
+
+    def feed(self, data: str) -> list[DeltaPiece]:
+        """The pieces in one event's data. An error object or unreadable data ends the stream."""
+        if data.strip() == "[DONE]":
+            self.done = True
+            return []
+        try:
+            chunk = from_json(data)
+        except ValueError:
+            return self._fail(Failure("unavailable", "the provider sent an event that is not JSON"))
+        if not isinstance(chunk, dict):
+            return self._fail(Failure("unavailable", "the provider sent an event that is not a JSON object"))
+        if chunk.get("error"):
+            return self._fail(failure_in_body(chunk["error"]))
+        self._facts(chunk)
+        choices = chunk.get("choices")
+        first = choices[0] if isinstance(choices, list) and choices else None
+        return self._choice(first) if isinstance(first, dict) else []
+
+    def _fail(self, failure: Failure) -> list[DeltaPiece]:
+        self._failure, self.done = failure, True
+        return []
+
+    def _facts(self, chunk: dict[str, Any]) -> None:
+        usage = chunk.get("usage")
+        self._usage = usage if isinstance(usage, dict) else self._usage
+        self._model = text_or_none(chunk.get("model")) or self._model
+        self._id = text_or_none(chunk.get("id")) or self._id
+
+    def _choice(self, choice: dict[str, Any]) -> list[DeltaPiece]:
+        if choice.get("index") not in (None, 0):
+            return []
+        self._finish = text_or_none(choice.get("finish_reason")) or self._finish
+        delta = choice.get("delta")
+        if not isinstance(delta, dict):
+            return []
+        thinking, text = content_of(delta.get("content"))
+        pieces = self._text("reasoning", reasoning_of(delta) + thinking) + self._text("text", text)
+        pieces += self._text("refusal", text_or_none(delta.get("refusal")) or "")
+        calls = delta.get("tool_calls")
+        if not calls and isinstance(delta.get("function_call"), dict):
+            calls = [{"index": 0, "function": delta["function_call"]}]
+        for call in calls if isinstance(calls, list) else []:
+            if isinstance(call, dict):
+                pieces.append(self._call(call))
+        return pieces
+
+    def _text(self, kind: str, text: str) -> list[DeltaPiece]:
+        if not text:
+            return []
+        at = self._find((kind, 0))
+        self._parts[at].text.append(text)
+        return [DeltaPiece("reasoning" if kind == "reasoning" else "text", at, text)]
+
+    def _find(self, key: tuple[str, int]) -> int:
+        for at, part in enumerate(self._parts):
+            if part.key == key:
+                return at
+        self._parts.append(_Building(key))
+        return len(self._parts) - 1
+
+    def _call(self, call: dict[str, Any]) -> DeltaPiece:
+        given = call.get("function")
+        function: dict[str, Any] = given if isinstance(given, dict) else {}
+        call_id, name, arguments = text_or_none(call.get("id")), text_or_none(function.get("name")), function.get("arguments")
+        written = arguments if isinstance(arguments, str) else "" if arguments is None else to_json(arguments).decode()
+        at = self._call_at(call.get("index"), call_id, name)
+        building = self._parts[at]
+        building.call_id, building.name = building.call_id or call_id, building.name or name
+        building.text.append(written)
+        return DeltaPiece("tool_call", at, tool_call=ToolCallDeltaV1(id=call_id, name=name, arguments_delta=written))
+
+    def _call_at(self, index: Any, call_id: str | None, name: str | None) -> int:
+        """Which call a piece belongs to: by its index, but some servers number every call 0, or none."""
+        calls = [at for at, part in enumerate(self._parts) if part.key[0] == "call"]
+        same = [at for at in calls if self._parts[at].key[1] == index] if isinstance(index, int) else calls
+        if same and (call_id is None or self._parts[same[-1]].call_id in (None, call_id)):
+            return same[-1]
+        if same and not name:
+            return next((at for at in same if self._parts[at].call_id == call_id), same[-1])
+        self._parts.append(_Building(("call", index if isinstance(index, int) else len(calls))))
+        return len(self._parts) - 1
+
+    def result(self) -> Answer | Failure:
+        """The whole answer, or why there is none."""
+        if self._failure is not None:
+            return self._failure
+        if not self.complete:
+            return Failure("truncated_stream", "the provider's stream ended before the model had finished")
+        parts = tuple(self._built(at, part) for at, part in enumerate(self._parts)) or (TextPart(content=""),)
+        return Answer(
+            message=ChatMessageV1(role="assistant", parts=parts),
+            finish_reason=finish_of(
+                self._finish,
+                refused=any(part.key[0] == "refusal" for part in self._parts),
+                called=any(isinstance(part, ToolCallPart) for part in parts),
+            ),
+            usage=usage_of(self._usage),
+            response_model=self._model,
+            response_id=self._id,
+            warnings=self._warnings,
+            cost_usd=cost_of(self._usage),
+        )
+
+    def _built(self, at: int, part: _Building) -> Part:
+        text = "".join(part.text)
+        if part.key[0] == "call":
+            number = sum(other.key[0] == "call" for other in self._parts[:at])
+            return tool_call_part(part.call_id, number, part.name, text)
+        if part.key[0] == "reasoning":
+            return ReasoningPart(content=text)
+        return TextPart(content=text, provider_data={"refusal": True} if part.key[0] == "refusal" else None)

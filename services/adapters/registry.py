@@ -1,0 +1,52 @@
+"""The known providers of `providers.toml`, as values."""
+
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal
+
+from pydantic import Field, TypeAdapter
+
+from contracts.base import Closed
+from contracts.config import Capability
+from contracts.content import Modality
+
+
+class ProviderKind(Closed):
+    """One entry of `providers.toml`; the file's head says what each field means."""
+
+    type: str
+    protocol: str
+    base_url: str
+    auth: Literal["bearer", "none"] = "bearer"
+    key_required: bool = False
+    health_path: str
+    prices: str | None = None
+    free: bool = False
+    capabilities: dict[Capability, bool] = Field(default_factory=dict)
+    max_tokens_parameter: str = "max_tokens"
+    reasoning_field: str | None = None
+    media_urls: frozenset[Modality] = frozenset({"image"})
+    stream_usage: bool = True
+
+
+class UnknownProviderType(LookupError):
+    """A provider type that no entry names."""
+
+
+@cache
+def kinds() -> Mapping[str, ProviderKind]:
+    """All known provider types, read once."""
+    entries = tomllib.loads(Path(__file__).with_name("providers.toml").read_text(encoding="utf-8"))
+    named = {name: {"type": name, **entry} for name, entry in entries.items()}
+    return MappingProxyType(TypeAdapter(dict[str, ProviderKind]).validate_python(named))
+
+
+def kind_of(type_name: str) -> ProviderKind:
+    """The provider type of this name; raises UnknownProviderType with the names there are."""
+    try:
+        return kinds()[type_name]
+    except KeyError:
+        raise UnknownProviderType(f"provider type {type_name!r} is not known; use one of {', '.join(sorted(kinds()))}") from None
