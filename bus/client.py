@@ -4,7 +4,7 @@ import asyncio
 import json
 import uuid
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -12,15 +12,14 @@ import nats.errors
 from nats.aio.msg import Msg
 from pydantic import BaseModel, ValidationError
 
+from bus.connection import Bus
+from bus.errors import Unavailable
+from bus.reading import first_since, in_order
 from contracts.base import REQUEST_ID
 from contracts.cancel import CancelV1
 from contracts.delta import DeltaV1
 from contracts.request import LANES, EmbedRequestV1, Request
 from contracts.result import ResultV1
-
-from .connection import Bus
-from .errors import Unavailable
-from .reading import first_since, in_order
 
 LOOK_AGAIN_S = 2.0
 """How often a waiting reader asks the stream, in case the live copy was lost with a connection."""
@@ -165,10 +164,8 @@ class HeadraceClient:
             yield queue
         finally:
             if not self.bus.nc.is_closed:
-                try:
+                with suppress(nats.errors.BadSubscriptionError, nats.errors.ConnectionClosedError):
                     await subscription.unsubscribe()
-                except (nats.errors.BadSubscriptionError, nats.errors.ConnectionClosedError):
-                    pass
 
 
 def _body(request: dict[str, Any] | Request) -> dict[str, Any]:

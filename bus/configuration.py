@@ -11,12 +11,11 @@ import structlog
 import yaml
 from pydantic import ValidationError
 
+from bus.connection import Bus
+from bus.credentials import MissingSecret, expand, literal_secrets, redacted
+from bus.errors import Unavailable
+from bus.overrides import BadOverride, overridden
 from contracts.config import ConfigV1
-
-from .connection import Bus
-from .errors import Unavailable
-from .overrides import BadOverride, overridden
-from .credentials import MissingSecret, expand, literal_secrets, redacted
 
 __all__ = ["BadConfiguration", "ConfigSource", "MissingSecret", "expand", "load", "overridden", "push", "read", "redacted"]
 
@@ -41,7 +40,7 @@ class _UniqueKeys(yaml.SafeLoader):
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen: set[Any] = set()
         for key_node, _ in node.value:
-            key = self.construct_object(key_node, deep=True)  # type: ignore[no-untyped-call]  # the stubs leave it bare
+            key = self.construct_object(key_node, deep=True)
             if not isinstance(key, str):
                 raise yaml.MarkedYAMLError(problem=f"the key {key!r} is not text; put it in quotes", problem_mark=key_node.start_mark)
             if key in seen:
@@ -58,7 +57,7 @@ def load(text: str) -> ConfigV1:
 def parse(text: str) -> Any:
     """YAML or JSON text as plain values. Raises BadConfiguration, with line and column."""
     try:
-        return yaml.load(text, Loader=_UniqueKeys)  # noqa: S506  # _UniqueKeys is a SafeLoader
+        return yaml.load(text, Loader=_UniqueKeys)  # _UniqueKeys is a SafeLoader
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = f"line {mark.line + 1}, column {mark.column + 1}" if mark else "somewhere"

@@ -44,7 +44,10 @@ def literal_secrets(config: ConfigV1) -> Iterator[tuple[str, str]]:
     for index, provider in enumerate(config.providers):
         for name, value in provider.headers.items():
             if _CREDENTIAL_NAME.search(name) and _is_literal(value):
-                yield f"providers.{index}.headers.{name}", "a literal credential may not be stored on the bus: write ${NAME} and set NAME or NAME_FILE where the adapters run"
+                yield (
+                    f"providers.{index}.headers.{name}",
+                    "a literal credential may not be stored on the bus: write ${NAME} and set NAME or NAME_FILE where the adapters run",
+                )
         if provider.base_url and _has_credentials(provider.base_url):
             yield f"providers.{index}.base_url", "a URL with a literal password or key may not be stored on the bus: use api_key or headers with ${NAME}"
 

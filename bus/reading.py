@@ -2,9 +2,8 @@
 
 from datetime import datetime
 
+from bus.connection import Bus, Stored
 from contracts.delta import DeltaV1
-
-from .connection import Bus, Stored
 
 
 def in_order(deltas: list[DeltaV1], last: tuple[int, int]) -> tuple[list[DeltaV1], bool]:

@@ -24,7 +24,7 @@ class Cancels:
     def __init__(self, bus: Bus) -> None:
         self.bus = bus
         self._at: dict[tuple[str, str], float] = {}
-        self._inflight: dict[tuple[str, str], set[Callable[[], None]]] = {}
+        self._inflight: dict[tuple[str, str], set[Callable[[], object]]] = {}
         self._cursor = 1
         self._wake = asyncio.Event()
 
@@ -32,7 +32,7 @@ class Cancels:
         return (tenant, request_id) in self._at
 
     @contextlib.contextmanager
-    def told(self, tenant: str, request_id: str, abort: Callable[[], None]) -> Iterator[None]:
+    def told(self, tenant: str, request_id: str, abort: Callable[[], object]) -> Iterator[None]:
         """While in the block, a cancel of this request calls `abort`."""
         key = (tenant, request_id)
         self._inflight.setdefault(key, set()).add(abort)

@@ -49,10 +49,12 @@ class Adapter:
         queue_s = max(0.0, (now - delivery.stored_at).total_seconds())
         if now >= call.origin.deadline:
             expired = Failure("expired", f"its deadline {call.origin.deadline.isoformat()} had passed before it was asked", usage_known_zero=True)
-            return await self._publish(call, expired, Dial(delivery.seq, queue_s, 0.0, None, False))
+            await self._publish(call, expired, Dial(delivery.seq, queue_s, 0.0, None, False))
+            return
         if self.cancels.cancelled(call.origin.tenant, call.origin.request_id):
             cancelled = Failure("cancelled", CANCELLED.message, usage_known_zero=True)
-            return await self._publish(call, cancelled, Dial(delivery.seq, queue_s, 0.0, None, False))
+            await self._publish(call, cancelled, Dial(delivery.seq, queue_s, 0.0, None, False))
+            return
         outcome, dial = await self._dial(call, delivery.seq, queue_s)
         await self._publish(call, outcome, dial)
 

@@ -93,9 +93,8 @@ def _parts(message: dict[str, Any]) -> tuple[Part, ...]:
     if not calls and isinstance(message.get("function_call"), dict):
         calls = [{"function": message["function_call"]}]
     for index, call in enumerate(calls if isinstance(calls, list) else []):
-        function = call.get("function") if isinstance(call, dict) else None
-        if isinstance(function, dict):
-            parts.append(tool_call_part(call.get("id"), index, function.get("name"), function.get("arguments")))
+        if isinstance(call, dict):
+            parts.append(tool_call_part(call.get("id"), index, *called_with(call)))
     return tuple(parts) or (TextPart(content=""),)
 
 
@@ -122,6 +121,14 @@ def content_of(content: Any) -> tuple[str, str]:
     if isinstance(content, str):
         return "", content
     return "".join(map(_thinking, _blocks(content))), "".join(map(_text, _blocks(content)))
+
+
+def called_with(call: dict[str, Any]) -> tuple[Any, Any]:
+    """A call's name and arguments; OpenAI's custom tools have free text, `input`, in their place."""
+    function, custom = call.get("function"), call.get("custom")
+    if isinstance(function, dict):
+        return function.get("name"), function.get("arguments")
+    return (custom.get("name"), custom.get("input")) if isinstance(custom, dict) else (None, None)
 
 
 def tool_call_part(call_id: Any, index: int, name: Any, arguments: Any) -> ToolCallPart:

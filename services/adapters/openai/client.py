@@ -135,7 +135,7 @@ class OpenAIClient:
         if answer.done:
             await _drain(response)
         else:
-            _feed(answer, reader.close(), on_delta)
+            _feed(answer, reader.close(), on_delta, cut=True)
         return answer.result()
 
     def _redacted(self, failure: Failure) -> Failure:
@@ -156,11 +156,11 @@ def _is_event_stream(response: aiohttp.ClientResponse, asked: bool) -> bool:
     return "event-stream" in response.content_type or (asked and "json" not in response.content_type)
 
 
-def _feed(answer: StreamedAnswer, events: list[Event], on_delta: OnDelta) -> None:
+def _feed(answer: StreamedAnswer, events: list[Event], on_delta: OnDelta, *, cut: bool = False) -> None:
     for event in events:
         if answer.done:
             return
-        for piece in answer.feed(event.data):
+        for piece in answer.feed(event.data, cut=cut):
             on_delta(piece)
 
 

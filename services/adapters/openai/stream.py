@@ -10,7 +10,7 @@ from contracts.delta import ToolCallDeltaV1
 from contracts.outcome import WarningV1
 
 from ..protocol import Answer, DeltaPiece, Failure
-from .answers import content_of, cost_of, finish_of, reasoning_of, text_or_none, tool_call_part, usage_of
+from .answers import called_with, content_of, cost_of, finish_of, reasoning_of, text_or_none, tool_call_part, usage_of
 from .errors import failure_in_body
 
 
@@ -42,15 +42,15 @@ class StreamedAnswer:
         """The model said why it stopped, or the server that all was sent."""
         return self.done or self._finish is not None or self._failure is not None
 
-    def feed(self, data: str) -> list[DeltaPiece]:
-        """The pieces in one event's data. An error object or unreadable data ends the stream."""
+    def feed(self, data: str, *, cut: bool = False) -> list[DeltaPiece]:
+        """The pieces in one event's data. An error object or unreadable data ends the stream, unless the event was `cut` off by its end."""
         if data.strip() == "[DONE]":
             self.done = True
             return []
         try:
-            chunk = from_json(data)
+            chunk = from_json(data, allow_inf_nan=False)
         except ValueError:
-            return self._fail(Failure("unavailable", "the provider sent an event that is not JSON"))
+            return [] if cut else self._fail(Failure("unavailable", "the provider sent an event that is not JSON"))
         if not isinstance(chunk, dict):
             return self._fail(Failure("unavailable", "the provider sent an event that is not a JSON object"))
         if chunk.get("error"):
@@ -103,9 +103,8 @@ class StreamedAnswer:
         return len(self._parts) - 1
 
     def _call(self, call: dict[str, Any]) -> DeltaPiece:
-        given = call.get("function")
-        function: dict[str, Any] = given if isinstance(given, dict) else {}
-        call_id, name, arguments = text_or_none(call.get("id")), text_or_none(function.get("name")), function.get("arguments")
+        called, arguments = called_with(call)
+        call_id, name = text_or_none(call.get("id")), text_or_none(called)
         written = arguments if isinstance(arguments, str) else "" if arguments is None else to_json(arguments).decode()
         at = self._call_at(call.get("index"), call_id, name)
         building = self._parts[at]

@@ -1,0 +1,1 @@
+"""Delivery: streams, publishing, consuming, dead letters and configuration on NATS JetStream."""

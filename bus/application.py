@@ -1,0 +1,164 @@
+"""One FastStream application: services register consumers, queries and background work on it."""
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import structlog
+import uvloop
+from faststream import FastStream
+from faststream.nats import NatsBroker, NatsMessage
+
+from bus.configuration import ConfigSource
+from bus.connection import Bus
+from bus.delivery import Handler
+from bus.provision import drift_of
+from bus.streams import consumers
+from bus.worker import Worker
+from observability.logs import configure_logs
+from observability.tracing import configure_tracing, shutdown_tracing
+
+log = structlog.get_logger()
+
+DEFAULT_SLOTS = 256
+GRACE_S = 8.0
+Settings = TypeVar("Settings")
+
+
+@dataclass(frozen=True)
+class Registration:
+    durable: str
+    handler: Handler
+    service: str
+    slots: int
+
+
+class Application:
+    """Lifecycle and cold paths by FastStream, the hot path by `bus.worker`. Everything registers before `run`."""
+
+    def __init__(self, bus: Bus) -> None:
+        self.bus = bus
+        self.config = ConfigSource(bus)
+        self.broker = NatsBroker(bus.url.split(","), max_reconnect_attempts=-1, reconnect_time_wait=1, logger=None, **_broker_security(bus))
+        self.app = FastStream(self.broker, logger=None, on_startup=[self._start], on_shutdown=[self._stop])
+        self.workers: list[Worker] = []
+        self.ready = asyncio.Event()
+        self._registered: list[Registration] = []
+        self._background: list[Callable[[], Awaitable[None]]] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._on_start: list[Callable[[], Awaitable[None]]] = []
+        self._on_stop: list[Callable[[], Awaitable[None]]] = []
+        self._starting: asyncio.Task[None] | None = None
+
+    def consume(self, stream: str, durable: str, handler: Handler, *, service: str, slots: int = DEFAULT_SLOTS) -> None:
+        """Feed `handler` from a durable that streams.py declares."""
+        if consumers(self.bus.subjects.root)[durable].stream != stream:
+            raise ValueError(f"durable {durable!r} is not declared on stream {stream!r}")
+        self._registered.append(Registration(durable, handler, service, slots))
+
+    def background(self, run: Callable[[], Awaitable[None]]) -> None:
+        """Run beside the consumers until the application stops."""
+        self._background.append(run)
+
+    def on_start(self, begin: Callable[[], Awaitable[None]]) -> None:
+        """Await before anything is consumed, when the configuration is there."""
+        self._on_start.append(begin)
+
+    def on_stop(self, close: Callable[[], Awaitable[None]]) -> None:
+        """Await after the consumers have stopped, in reverse order of registration."""
+        self._on_stop.append(close)
+
+    def query(self, what: str, handler: Callable[[bytes], Awaitable[bytes]]) -> None:
+        """Answer request/reply on `<root>.v1.query.<what>`; replicas share the questions."""
+
+        async def answer(message: NatsMessage) -> bytes:
+            return await handler(message.body)
+
+        self.broker.subscriber(self.bus.subjects.query(what), queue=what)(answer)
+
+    async def run(self) -> None:
+        """Run until SIGTERM or SIGINT."""
+        await self.app.run()
+
+    async def _start(self) -> None:
+        await self.bus.connect()
+        self._starting = asyncio.create_task(self._begin())
+        self._starting.add_done_callback(_exit_on_fault)
+
+    async def _begin(self) -> None:
+        """After the signal handlers are in place: wait for configuration, check the consumers, begin."""
+        await self.config.wait()
+        self._tasks.append(self._watched(self.config.run()))
+        for begin in self._on_start:
+            await begin()
+        declared = consumers(self.bus.subjects.root)
+        for registration in self._registered:
+            consumer = declared[registration.durable]
+            await self._check(registration.durable)
+            worker = Worker(self.bus, consumer, registration.handler, service=registration.service, slots=registration.slots)
+            self.workers.append(worker)
+            await worker.start()
+        for run in self._background:
+            self._tasks.append(self._watched(run()))
+        self.ready.set()
+        log.info("ready", consumers=[registration.durable for registration in self._registered])
+
+    async def _check(self, durable: str) -> None:
+        """A durable that differs from its declaration is an error with a fix, not silence."""
+        lines = await drift_of(self.bus, consumers(self.bus.subjects.root)[durable])
+        if lines:
+            sys.exit("; ".join(lines) + ": run 'headrace doctor --apply' against this server")
+
+    def _watched(self, work: Awaitable[None]) -> asyncio.Task[None]:
+        async def run() -> None:
+            await work
+
+        task = asyncio.create_task(run())
+        task.add_done_callback(_exit_on_fault)
+        return task
+
+    async def _stop(self) -> None:
+        if self._starting is not None:
+            self._starting.cancel()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*(worker.stop(GRACE_S) for worker in self.workers))
+        for close in reversed(self._on_stop):
+            await close()
+        await self.bus.close()
+        shutdown_tracing()
+
+
+def _broker_security(bus: Bus) -> dict[str, Any]:
+    return {key: value for key, value in bus.options.items() if key in ("user_credentials", "tls")}
+
+
+def _exit_on_fault(task: asyncio.Task[None]) -> None:
+    """Background work never ends by itself: a fault ends the process, so that its supervisor sees it."""
+    if task.cancelled() or (fault := task.exception()) is None:
+        return
+    log.error("background_failed", error=str(fault) if isinstance(fault, SystemExit) else repr(fault))
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def serve(service: str, build: Callable[[Application, Settings], None], settings: Callable[[], Settings]) -> None:
+    """Run one service alone: `python -m services.<name> [--nats URL]` (else HEADRACE_NATS)."""
+    parser = argparse.ArgumentParser(prog=f"python -m services.{service}")
+    parser.add_argument("--nats", default=os.environ.get("HEADRACE_NATS", "nats://127.0.0.1:4222"))
+    parser.add_argument("--creds", default=os.environ.get("HEADRACE_CREDS"))
+    parser.add_argument("--tls-ca", default=os.environ.get("HEADRACE_TLS_CA"))
+    options = parser.parse_args()
+    configure_logs(service, os.environ.get("HEADRACE_LOG_LEVEL", "INFO"))
+    configure_tracing(service)
+
+    async def main() -> None:
+        application = Application(Bus(options.nats, name=f"headrace-{service}", creds=options.creds, tls_ca=options.tls_ca))
+        build(application, settings())
+        await application.run()
+
+    uvloop.run(main())

@@ -1,0 +1,83 @@
+"""Delivery rule 5: what follows a handler's return or exception. Nothing is terminated silently."""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import TypeVar
+
+import nats.errors
+import structlog
+
+from bus.connection import Bus
+from bus.dead_letters import bury
+from bus.delivery import Delivery, Handler
+from bus.errors import Reject, Retry, TooLarge, Unavailable
+from bus.notices import notify
+from observability.tracing import received, span, within
+
+log = structlog.get_logger()
+
+MAX_DELIVERIES = 6
+"""A handler that keeps failing without saying why gets this many tries."""
+Value = TypeVar("Value")
+
+
+async def answer(bus: Bus, delivery: Delivery, handler: Handler, service: str) -> None:
+    """Run a handler in the message's trace and answer the delivery: ack, nak with delay, or dead letter and ack."""
+    with (
+        within(received(delivery.headers)),
+        span(
+            f"process {delivery.tokens[0]}",
+            "consumer",
+            {
+                "messaging.system": "nats",
+                "messaging.operation.type": "process",
+                "messaging.destination.name": delivery.stream,
+                "messaging.nats.deliveries": delivery.deliveries,
+                "headrace.service": service,
+            },
+        ),
+    ):
+        try:
+            await _decide(bus, delivery, handler, service)
+        except (Unavailable, nats.errors.Error, OSError) as error:
+            log.warning("bus_lost_while_answering", subject=delivery.tokens[0], seq=delivery.seq, error=repr(error))
+
+
+async def _decide(bus: Bus, delivery: Delivery, handler: Handler, service: str) -> None:
+    try:
+        await handler(delivery)
+    except asyncio.CancelledError:
+        await delivery.nak(bus.nc, 0)
+        raise
+    except Retry as retry:
+        await delivery.nak(bus.nc, retry.after_s)
+    except Unavailable as error:
+        await delivery.nak(bus.nc, growing(delivery.deliveries))
+        await notify(bus, "warning", "backpressure", service, str(error))
+    except (Reject, TooLarge) as error:
+        reason = error.reason if isinstance(error, Reject) else "too_large"
+        await bury(bus, delivery, service, reason, str(error))
+        await delivery.ack(bus.nc)
+    except Exception as error:  # the one place: a fault of ours is retried, then parked with its reason
+        log.error("handler_failed", service=service, stream=delivery.stream, seq=delivery.seq, deliveries=delivery.deliveries, exc_info=True)
+        if delivery.deliveries < MAX_DELIVERIES:
+            await delivery.nak(bus.nc, growing(delivery.deliveries))
+            return
+        await bury(bus, delivery, service, "handler_failed", f"{type(error).__name__} after {delivery.deliveries} deliveries")
+        await delivery.ack(bus.nc)
+    else:
+        await delivery.ack(bus.nc)
+
+
+async def fault_of(work: Awaitable[Value]) -> Value | Exception:
+    """The value of some work, or the exception that ended it: for callers to whom any fault is a fact to publish."""
+    try:
+        return await work
+    except Exception as error:  # the caller publishes it
+        log.error("work_failed", error=type(error).__name__, exc_info=True)
+        return error
+
+
+def growing(deliveries: int) -> float:
+    """Seconds before the next delivery: 0.2, 0.4, 0.8 … 10."""
+    return float(min(0.1 * 2 ** min(deliveries, 10), 10.0))

@@ -1,0 +1,146 @@
+"""A consumer's loop: pull only what can start now, keep long handlers alive, survive everything the bus may do."""
+
+import asyncio
+import contextlib
+
+import nats.errors
+import structlog
+from nats.aio.msg import Msg
+from nats.js.errors import APIError
+
+from bus.connection import Bus
+from bus.delivery import Delivery, Handler, from_message
+from bus.errors import Unavailable
+from bus.handling import answer
+from bus.provision import ensure_consumer
+from bus.streams import ACK_WAIT_S, Consumer
+
+log = structlog.get_logger()
+
+HEARTBEAT_S = 1.0
+EXPIRES_S = 30.0
+GONE = ("consumer deleted", "no responders", "consumer not found", "stream deleted")
+
+
+class Worker:
+    """Feeds one handler from one durable, at most `slots` messages at a time."""
+
+    def __init__(self, bus: Bus, consumer: Consumer, handler: Handler, *, service: str, slots: int) -> None:
+        self.bus, self.consumer, self.handler, self.service = bus, consumer, handler, service
+        self.slots = slots
+        self._asked = 0
+        self._running: dict[asyncio.Task[None], Delivery] = {}
+        self._heard = 0.0
+        self._stopping = False
+        self._ticker: asyncio.Task[None] | None = None
+        self._last_tick = 0.0
+        self._again_at = 0.0
+
+    async def start(self) -> None:
+        self._inbox = self.bus.nc.new_inbox()
+        self._next = f"$JS.API.CONSUMER.MSG.NEXT.{self.consumer.stream}.{self.consumer.durable}"
+        self._loop = asyncio.get_running_loop()
+        self._subscription = await self.bus.nc.subscribe(self._inbox, cb=self._on, pending_msgs_limit=-1, pending_bytes_limit=-1)
+        self.bus.on_reconnect.append(self._start_over)
+        await self._pull()
+        self._ticker = asyncio.create_task(self._tick())
+
+    async def stop(self, grace_s: float = 0.0) -> None:
+        """Stop pulling, give running handlers `grace_s` seconds, then cancel them: each answers its message or naks it."""
+        self._stopping = True
+        if self._start_over in self.bus.on_reconnect:
+            self.bus.on_reconnect.remove(self._start_over)
+        with contextlib.suppress(nats.errors.Error):
+            await self._subscription.unsubscribe()
+        if self._running and grace_s:
+            await asyncio.wait(self._running, timeout=grace_s)
+        for task in self._running:
+            task.cancel()
+        if self._running:
+            await asyncio.wait(self._running, timeout=3)
+        if self._ticker is not None:
+            self._ticker.cancel()
+
+    @property
+    def busy(self) -> int:
+        """Messages being handled now."""
+        return len(self._running)
+
+    async def _pull(self) -> None:
+        """Ask for as many messages as there are free slots, a quarter of them at least."""
+        free = self.slots - len(self._running) - self._asked
+        if self._stopping or free <= 0 or (self._asked and free * 4 < self.slots):
+            return
+        self._asked += free
+        request = b'{"batch":%d,"expires":%d,"idle_heartbeat":%d}' % (free, int(EXPIRES_S * 1e9), int(HEARTBEAT_S * 1e9))
+        with contextlib.suppress(nats.errors.Error):
+            await self.bus.nc.publish(self._next, request, reply=self._inbox)
+
+    async def _start_over(self) -> None:
+        """Earlier pull requests are dead (server restarted, connection or consumer lost): forget them and ask again."""
+        self._asked, self._heard = 0, self._loop.time()
+        await self._pull()
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT_S)
+            now = self._loop.time()
+            if not self.bus.nc.is_connected:
+                continue
+            if now - self._last_tick >= ACK_WAIT_S / 3:
+                self._last_tick = now
+                for delivery in list(self._running.values()):
+                    with contextlib.suppress(nats.errors.Error):
+                        await delivery.in_progress(self.bus.nc)
+            if self._asked and now - self._heard > 3 * HEARTBEAT_S:
+                await self._start_over()
+            else:
+                await self._pull()
+
+    async def _on(self, message: Msg) -> None:
+        self._heard = self._loop.time()
+        if message.reply.startswith("$JS.ACK."):
+            self._asked = max(0, self._asked - 1)
+            delivery = from_message(message, self.bus.subjects)
+            if self._stopping:
+                await delivery.nak(self.bus.nc, 0)
+                return
+            task = asyncio.create_task(self._handle(delivery))
+            self._running[task] = delivery
+            return
+        headers = message.headers or {}
+        status, description = headers.get("Status", ""), headers.get("Description", "")
+        if status == "100":
+            return
+        if status == "503" or any(word in description.lower() for word in GONE):
+            await self._made_again(description or "no responders")
+            return
+        self._asked = max(0, self._asked - int(headers.get("Nats-Pending-Messages", 0) or 0))
+        if status == "409" and "Nats-Pending-Messages" not in headers:
+            self._asked = 0
+        if status in ("404", "408"):
+            await self._pull()
+
+    async def _made_again(self, why: str) -> None:
+        """The consumer was deleted under us: make it again, at most once a second."""
+        self._asked = 0
+        if self._stopping or self._loop.time() < self._again_at:
+            return
+        self._again_at = self._loop.time() + 1.0
+        log.warning("consumer_lost", consumer=self.consumer.durable, why=why)
+        try:
+            await ensure_consumer(self.bus, self.consumer, again=True)
+        except (APIError, nats.errors.Error, Unavailable) as error:
+            log.error("consumer_not_made", consumer=self.consumer.durable, error=str(error))
+            return
+        await self._start_over()
+
+    async def _handle(self, delivery: Delivery) -> None:
+        try:
+            await answer(self.bus, delivery, self.handler, self.service)
+        finally:
+            task = asyncio.current_task()
+            if task is not None:
+                self._running.pop(task, None)
+            if not self._stopping:
+                await self._pull()

@@ -1,0 +1,1 @@
+"""The messages of Headrace: frozen Pydantic models, one module a family, every class a version."""

@@ -1,0 +1,36 @@
+"""What every contract shares: frozen models, closed for what people write, open for what services write."""
+
+import re
+from decimal import Decimal
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, PlainSerializer, StringConstraints
+
+TENANT = re.compile(r"^[a-z0-9_-]{1,32}\Z")
+REQUEST_ID = re.compile(r"^[A-Za-z0-9_-]{1,64}\Z")
+PROVIDER_ID = re.compile(r"^[a-z0-9_-]{1,32}\Z")
+
+Tenant = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{1,32}$")]
+RequestId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+ProviderId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{1,32}$")]
+
+
+def plain_decimal(value: Decimal) -> str:
+    """Without an exponent: `str(Decimal("2.4E-7"))` would put one into JSON."""
+    return f"{value:f}"
+
+
+Usd = Annotated[Decimal, PlainSerializer(plain_decimal, return_type=str, when_used="json")]
+"""Money in JSON: a plain decimal string, exact."""
+
+
+class Closed(BaseModel):
+    """Written by producers and operators: an unknown field is refused by name, never dropped."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Open(BaseModel):
+    """Written by services: unknown fields are ignored, so that versions can roll."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")

@@ -1,0 +1,140 @@
+"""`headrace.yaml`: providers, routes and tenants, as operators write them."""
+
+import re
+from decimal import Decimal
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from .base import Closed, ProviderId, Tenant
+
+REFERENCE = re.compile(r"^\$\{[A-Za-z_][A-Za-z0-9_]*\}\Z")
+Capability = Literal["vision", "tools", "json_schema", "streaming", "embeddings", "audio", "documents"]
+
+
+class PriceV1(Closed):
+    """USD a million tokens, decimal strings; what is left out is unknown, not zero."""
+
+    input_mtok: Decimal | None = Field(default=None, ge=0)
+    output_mtok: Decimal | None = Field(default=None, ge=0)
+    cache_read_mtok: Decimal | None = Field(default=None, ge=0)
+    cache_write_mtok: Decimal | None = Field(default=None, ge=0)
+
+
+def _capabilities(value: object) -> object:
+    """A list of what a model can do is short for a map of true."""
+    return dict.fromkeys(value, True) if isinstance(value, list) else value
+
+
+class ModelV1(Closed):
+    """A model offered by a provider. What neither catalog nor configuration denies counts as present."""
+
+    id: str = Field(min_length=1)
+    tasks: tuple[str, ...] = ()
+    context_window: int | None = Field(default=None, ge=1)
+    dimensions: int | None = Field(default=None, ge=1)
+    capabilities: Annotated[dict[Capability, bool], BeforeValidator(_capabilities)] = Field(default_factory=dict)
+    price: PriceV1 | None = None
+
+
+class LaneWeightsV1(Closed):
+    """How a provider's calls in flight are shared between lanes."""
+
+    interactive: int = Field(default=4, ge=1)
+    standard: int = Field(default=3, ge=1)
+    bulk: int = Field(default=2, ge=1)
+    batch: int = Field(default=1, ge=1)
+
+
+class ProviderV1(Closed):
+    """One account at one provider. `type` is a wire protocol or a known provider of `providers.toml`."""
+
+    id: ProviderId
+    type: str
+    base_url: str | None = Field(default=None, pattern=r"^(https?://|\$\{)")
+    api_key: str | None = None
+    max_in_flight: int = Field(default=64, ge=1, le=10000)
+    lanes: LaneWeightsV1 = LaneWeightsV1()
+    timeout_s: float = Field(default=120, gt=0, le=86400)
+    headers: dict[str, str] = Field(default_factory=dict)
+    models: tuple[ModelV1, ...] = Field(min_length=1)
+    price: PriceV1 | None = None
+    """The price of every model of this provider that has none of its own."""
+
+    @field_validator("id")
+    @classmethod
+    def _not_reserved(cls, value: str) -> str:
+        if value == "later":
+            raise ValueError("the provider id 'later' is reserved for scheduled calls; choose another")
+        return value
+
+    @field_validator("api_key")
+    @classmethod
+    def _reference_only(cls, value: str | None) -> str | None:
+        if value is not None and not REFERENCE.match(value):
+            raise ValueError("a literal key may not be stored on the bus: write ${NAME} and set NAME or NAME_FILE where the adapters run")
+        return value
+
+    @field_validator("models")
+    @classmethod
+    def _unique_models(cls, value: tuple[ModelV1, ...]) -> tuple[ModelV1, ...]:
+        _refuse_twice([model.id for model in value], "model id")
+        return value
+
+
+class RouteCandidateV1(Closed):
+    model: str = Field(pattern=r"^[a-z0-9_-]{1,32}/.+$")
+    weight: int = Field(default=1, ge=0)
+
+
+def _candidate(value: object) -> object:
+    """`provider/model` alone is short for a candidate of weight 1."""
+    return {"model": value} if isinstance(value, str) else value
+
+
+class RouteV1(Closed):
+    """A named task mapped to candidates, tried in order."""
+
+    strategy: Literal["priority"] = "priority"
+    candidates: tuple[Annotated[RouteCandidateV1, BeforeValidator(_candidate)], ...] = Field(min_length=1)
+
+
+class TenantV1(Closed):
+    """Who pays and who may read. Every field is optional."""
+
+    budget_usd_per_day: Decimal | None = Field(default=None, ge=0)
+
+
+class ConfigV1(Closed):
+    """The whole configuration, version 2 of the file format. Without `tenants` only the tenant `default` exists."""
+
+    version: Literal[2]
+    providers: tuple[ProviderV1, ...] = ()
+    routes: dict[str, RouteV1] = Field(default_factory=dict)
+    tenants: dict[Tenant, TenantV1] | None = None
+
+    @field_validator("providers")
+    @classmethod
+    def _unique_providers(cls, value: tuple[ProviderV1, ...]) -> tuple[ProviderV1, ...]:
+        _refuse_twice([provider.id for provider in value], "provider id")
+        return value
+
+    @field_validator("tenants", mode="before")
+    @classmethod
+    def _empty_tenants(cls, value: Any) -> Any:
+        return {name: fields or {} for name, fields in value.items()} if isinstance(value, dict) else value
+
+    @model_validator(mode="after")
+    def _routes_name_listed_models(self) -> Self:
+        listed = {f"{provider.id}/{model.id}" for provider in self.providers for model in provider.models}
+        for name, route in self.routes.items():
+            for index, candidate in enumerate(route.candidates):
+                if candidate.model not in listed:
+                    raise ValueError(f"routes.{name}.candidates.{index}: {candidate.model!r} is not listed under its provider's models")
+        return self
+
+
+def _refuse_twice(ids: list[str], what: str) -> None:
+    for index, value in enumerate(ids):
+        if value in ids[:index]:
+            raise ValueError(f"{what} {value!r} stands twice; ids are unique")

@@ -1,0 +1,1 @@
+"""Traces and logs: what an SRE reads."""

@@ -1,0 +1,109 @@
+"""One trace per request: the context comes in by header, each hop is a child of the hop before, unsampled hops only copy the header."""
+
+import os
+import re
+import secrets
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import Literal
+
+from opentelemetry import trace as otel
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, StatusCode, TraceFlags
+
+TRACEPARENT = re.compile(r"^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})\Z")
+Kind = Literal["consumer", "producer", "client"]
+KINDS: Mapping[Kind, SpanKind] = {"consumer": SpanKind.CONSUMER, "producer": SpanKind.PRODUCER, "client": SpanKind.CLIENT}
+
+
+@dataclass(frozen=True)
+class Trace:
+    """A W3C trace context."""
+
+    trace_id: str
+    span_id: str
+    flags: int
+    tracestate: str | None = None
+
+    @property
+    def sampled(self) -> bool:
+        return bool(self.flags & 1)
+
+    def headers(self) -> dict[str, str]:
+        headers = {"traceparent": f"00-{self.trace_id}-{self.span_id}-{self.flags:02x}"}
+        if self.tracestate:
+            headers["tracestate"] = self.tracestate
+        return headers
+
+
+_current: ContextVar[Trace | None] = ContextVar("headrace_trace", default=None)
+_tracer: otel.Tracer | None = None
+_provider: TracerProvider | None = None
+
+
+def current_trace() -> Trace | None:
+    return _current.get()
+
+
+def configure_tracing(service: str) -> None:
+    """Export spans by OTLP over HTTP when OTEL_EXPORTER_OTLP_ENDPOINT (or its _TRACES_ form) is set; sampling by OTEL_TRACES_SAMPLER."""
+    global _tracer, _provider
+    endpoint = os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT")
+    if not endpoint or os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+
+    _provider = TracerProvider(resource=Resource.create({"service.name": f"headrace-{service}"}))
+    _provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    _tracer = _provider.get_tracer("headrace")
+
+
+def shutdown_tracing() -> None:
+    """Send what is still buffered."""
+    if _provider is not None:
+        _provider.shutdown()
+
+
+def received(headers: Mapping[str, str]) -> Trace:
+    """The trace that a message belongs to; a new one where its producer began none."""
+    match = TRACEPARENT.match(headers.get("traceparent", ""))
+    if match is None or match[1] == "0" * 32 or match[2] == "0" * 16:
+        return Trace(secrets.token_hex(16), secrets.token_hex(8), int(_tracer is not None))
+    return Trace(match[1], match[2], int(match[3], 16), headers.get("tracestate"))
+
+
+@contextmanager
+def within(trace: Trace) -> Iterator[None]:
+    """Make a trace the current one."""
+    token = _current.set(trace)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+@contextmanager
+def span(name: str, kind: Kind, attributes: Mapping[str, str | int | float | bool] | None = None) -> Iterator[otel.Span | None]:
+    """A span under the current trace, current itself while it lasts. None (and no cost) where the trace is not sampled or nothing exports."""
+    parent = _current.get()
+    if _tracer is None or parent is None or not parent.sampled:
+        yield None
+        return
+    remote = SpanContext(int(parent.trace_id, 16), int(parent.span_id, 16), is_remote=True, trace_flags=TraceFlags(parent.flags))
+    context = otel.set_span_in_context(NonRecordingSpan(remote))
+    recording = _tracer.start_span(name, context, KINDS[kind], attributes=dict(attributes or {}))
+    own = recording.get_span_context()
+    token = _current.set(Trace(parent.trace_id, f"{own.span_id:016x}", int(own.trace_flags), parent.tracestate))
+    try:
+        yield recording
+    except BaseException as error:
+        recording.set_status(StatusCode.ERROR, type(error).__name__)
+        recording.set_attribute("error.type", type(error).__name__)
+        raise
+    finally:
+        _current.reset(token)
+        recording.end()

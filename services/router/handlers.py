@@ -1,0 +1,224 @@
+"""Decode, decide, publish: requests, failed attempts, verdicts and cancels."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import TypeVar
+
+import structlog
+from pydantic import BaseModel, ValidationError
+
+from bus.connection import Bus, Stored
+from bus.delivery import Delivery
+from bus.errors import Reject, TooLarge
+from bus.notices import notify
+from bus.results import publish_result, result
+from contracts.attempt import AttemptFinishedV1
+from contracts.call import CallV1
+from contracts.cancel import CancelV1
+from contracts.content import ChatMessageV1
+from contracts.origin import OriginV1
+from contracts.request import Request
+from contracts.result import ErrorV1, ResultV1
+from contracts.verdict import RepairOrderedV1
+from observability.tracing import current_trace
+from services.router import calls, routing
+from services.router.intake import Accepted, Undecodable, envelope, read
+from services.router.routing import Ask, End
+from services.router.sweep import take
+
+log = structlog.get_logger()
+SERVICE = "router"
+Contract = TypeVar("Contract", bound=BaseModel)
+
+
+class Known(BaseModel):
+    """What a result, or the origin of an attempt or call, says of the request that made it."""
+
+    request_seq: int | None = None
+    request_sha256: str | None = None
+
+
+class Holder(BaseModel):
+    origin: Known = Known()
+
+
+class Router:
+    """The router's handlers. State: only the configuration's snapshot and an order among requests of one id."""
+
+    def __init__(self, bus: Bus, snapshot: calls.Snapshot) -> None:
+        self.bus, self.snapshot = bus, snapshot
+        self._turns: dict[tuple[str, str], tuple[asyncio.Lock, int]] = {}
+
+    async def on_request(self, delivery: Delivery) -> None:
+        """A request: refused, known already, or call 1."""
+        trace = current_trace()
+        of = envelope(delivery.body, delivery.tokens, delivery.headers, delivery.seq, delivery.stored_at, trace.trace_id if trace else None)
+        try:
+            asked = read(delivery.body, of)
+        except Undecodable as error:
+            raise Reject("undecodable", str(error)) from None
+        async with self._turn(asked.origin):
+            if await self._known_before(asked.origin):
+                return
+            await self._begin(asked) if isinstance(asked, Accepted) else await self._end(asked.origin, End("refused", asked.error))
+
+    async def on_failed(self, delivery: Delivery) -> None:
+        """A failed attempt: the same candidate again, the next one, or the end."""
+        attempt = _decode(AttemptFinishedV1, delivery)
+        request = await calls.request_of(self.bus, attempt.origin)
+        needs, find = calls.needs(request), self.snapshot.catalog.find
+        decision = routing.after_failure(attempt, needs, find, datetime.now(UTC), calls.jitter())
+        await self._follow(attempt, decision, request)
+
+    async def on_verdict(self, delivery: Delivery) -> None:
+        """The validator wants the model asked again: the answer and what was wrong with it go with the next call."""
+        verdict = _decode(RepairOrderedV1, delivery)
+        attempt = verdict.attempt
+        request = await calls.request_of(self.bus, attempt.origin)
+        decision = routing.after_verdict(attempt, calls.needs(request), self.snapshot.catalog.find, datetime.now(UTC))
+        if isinstance(decision, Ask):
+            slip = decision.slip.model_copy(update={"correction": correction(verdict)})
+            decision = Ask(slip, decision.delay_s, decision.estimated_cost_usd)
+        await self._follow(attempt, decision, request)
+
+    async def on_cancel(self, delivery: Delivery) -> None:
+        """End a request, begun or not, or not even arrived; then take its calls that nobody has begun."""
+        tenant, request_id = delivery.tokens[1], delivery.tokens[2]
+        cancel = _decode(CancelV1, delivery) if delivery.body.strip() else CancelV1()
+        bus = self.bus
+        if await bus.last("RESULTS", bus.subjects.result(tenant, request_id)) is None:
+            await publish_result(bus, await self._cancelled(tenant, request_id, cancel))
+        call = await bus.last("CALLS", bus.subjects.any_call(tenant, request_id))
+        if call is not None:
+            await take(bus, call)
+
+    async def _begin(self, asked: Accepted) -> None:
+        origin, request = asked.origin, asked.request
+        config = self.snapshot.config
+        tenants = config.tenants if config.tenants is not None else {"default": None}
+        if origin.tenant not in tenants:
+            await self._refuse(origin, "unknown_tenant", f"tenant {origin.tenant!r} is not configured; add it under 'tenants'", None)
+            return
+        if datetime.now(UTC) >= origin.deadline:
+            await self._end(origin, End("expired", routing.deadline_exceeded(origin)))
+            return
+        found = routing.candidates_of(request, origin.kind, config)
+        if isinstance(found, ErrorV1):
+            await self._end(origin, End("refused", found))
+            return
+        origin = origin.model_copy(update={"route": found[0]})
+        find = self.snapshot.catalog.find
+        decision = routing.first(found[1], calls.needs(request), find, routing.capable_of(request))
+        if isinstance(decision, End):
+            await self._end(origin, decision)
+            return
+        candidate = decision.slip.candidates[0]
+        too_large = routing.answer_too_large(request, find(candidate.provider, candidate.model), self.bus.body_limit)
+        if too_large is not None:
+            await self._end(origin, End("refused", too_large))
+            return
+        try:
+            if not await calls.publish(self.bus, calls.build(origin, request, 1, decision), 0, first=True):
+                await self._known_before(origin)
+        except TooLarge as error:
+            await self._refuse(origin, "too_large", f"{error}; send large parts as 'uri'", None)
+
+    async def _follow(self, attempt: AttemptFinishedV1, decision: Ask | End, request: Request) -> None:
+        """Publish what follows an attempt, unless somebody did before."""
+        if isinstance(decision, End):
+            await self._end(attempt.origin, decision, attempt)
+            return
+        if await calls.overtaken(self.bus, attempt):
+            return
+        try:
+            await calls.publish(self.bus, calls.build(attempt.origin, request, attempt.summary.n + 1, decision), decision.delay_s)
+        except TooLarge as error:
+            await self._end(attempt.origin, End("failed", ErrorV1(type="too_large", message=str(error))), attempt)
+
+    async def _end(self, origin: OriginV1, end: End, attempt: AttemptFinishedV1 | None = None) -> None:
+        attempts = (*attempt.slip.attempts, attempt.summary) if attempt else ()
+        facts = (
+            {"message": attempt.message, "warnings": (*attempt.slip.warnings, *attempt.warnings), "queue_s": attempt.slip.queue_s or attempt.queue_s}
+            if attempt
+            else {}
+        )
+        won = await publish_result(self.bus, result(origin, attempts, end.status, datetime.now(UTC), error=end.error, **facts))
+        log.info("ended", tenant=origin.tenant, request_id=origin.request_id, status=end.status, error=end.error.type, won=won)
+
+    async def _refuse(self, origin: OriginV1, kind: str, message: str, field: str | None) -> None:
+        await self._end(origin, End("refused", ErrorV1(type=kind, message=message, field=field)))
+
+    async def _known_before(self, origin: OriginV1) -> bool:
+        """Whether this id is taken: by a call, an attempt or a result. Another body under it makes a notice.
+
+        Looked at in the order of their lives, so that none slips between: a call goes only after its attempt is there.
+        """
+        bus, tenant, request_id = self.bus, origin.tenant, origin.request_id
+        call, attempt, ended = await asyncio.gather(
+            bus.last("CALLS", bus.subjects.any_call(tenant, request_id)),
+            bus.last("ATTEMPTS", bus.subjects.any_attempt(tenant, request_id)),
+            bus.last("RESULTS", bus.subjects.result(tenant, request_id)),
+        )
+        found = call or attempt or ended
+        if found is None:
+            return False
+        first = _known(found, ended is found)
+        if first.request_sha256 is not None and first.request_seq != origin.request_seq and first.request_sha256 != origin.request_sha256:
+            message = f"request id {request_id!r} came again with another body; the first wins"
+            facts = {"first_seq": first.request_seq, "second_seq": origin.request_seq}
+            await notify(bus, "warning", "conflict", SERVICE, message, tenant=tenant, request_id=request_id, **facts)
+        return True
+
+    async def _cancelled(self, tenant: str, request_id: str, cancel: CancelV1) -> ResultV1:
+        """The result of a cancelled request, with as much of it as the bus knows by now."""
+        bus, now = self.bus, datetime.now(UTC)
+        error = ErrorV1(type="cancelled", message=cancel.reason or "cancelled by its producer")
+        call = await bus.last("CALLS", bus.subjects.any_call(tenant, request_id))
+        if call is not None:
+            begun = CallV1.model_validate_json(call.body)
+            return result(begun.origin, begun.slip.attempts, "cancelled", now, error=error)
+        ended = await bus.last("ATTEMPTS", bus.subjects.any_attempt(tenant, request_id))
+        if ended is not None:
+            attempt = AttemptFinishedV1.model_validate_json(ended.body)
+            return result(attempt.origin, (*attempt.slip.attempts, attempt.summary), "cancelled", now, error=error)
+        trace = current_trace()
+        return ResultV1(
+            request_id=request_id, tenant=tenant, kind=None, status="cancelled", error=error, trace_id=trace.trace_id if trace else None, finished_at=now
+        )
+
+    @asynccontextmanager
+    async def _turn(self, origin: OriginV1) -> AsyncIterator[None]:
+        """Requests of one id one after the other, in the order of their delivery: the first stored wins."""
+        key = (origin.tenant, origin.request_id)
+        lock, waiting = self._turns.get(key, (asyncio.Lock(), 0))
+        self._turns[key] = (lock, waiting + 1)
+        try:
+            async with lock:
+                yield
+        finally:
+            lock, waiting = self._turns[key]
+            if waiting == 1:
+                del self._turns[key]
+            else:
+                self._turns[key] = (lock, waiting - 1)
+
+
+def _known(stored: Stored, is_result: bool) -> Known:
+    return Known.model_validate_json(stored.body) if is_result else Holder.model_validate_json(stored.body).origin
+
+
+def correction(verdict: RepairOrderedV1) -> tuple[ChatMessageV1, ...]:
+    """The model's answer, and what a person would tell it about it."""
+    problems = "\n".join(f"- {problem}" for problem in verdict.problems)
+    told = f"Your answer does not match the required JSON Schema:\n{problems}\nAnswer again with the corrected JSON document only."
+    answer = verdict.attempt.message
+    return (*((answer,) if answer is not None and answer.all_parts() else ()), ChatMessageV1(role="user", content=told))
+
+
+def _decode(contract: type[Contract], delivery: Delivery) -> Contract:
+    try:
+        return contract.model_validate_json(delivery.body)
+    except ValidationError as error:
+        raise Reject("undecodable", f"{contract.__name__}: {error.errors(include_input=False, include_url=False)[0]['msg']}") from None

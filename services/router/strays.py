@@ -1,0 +1,70 @@
+"""Requests whose subject names no lane: they are found by their subject and refused by name, at no cost to the others."""
+
+import asyncio
+
+import structlog
+from nats.js.errors import APIError, NotFoundError
+
+from bus.connection import Bus
+from bus.delivery import Handler
+from bus.errors import Unavailable
+from bus.provision import ensure_consumer
+from bus.streams import Consumer
+from bus.worker import Worker
+from contracts.request import LANES
+
+log = structlog.get_logger()
+
+DURABLE = "router-strays"
+LOOK_EVERY_S = 1.0
+MOST_SUBJECTS = 100
+
+
+class Strays:
+    """Watches the subjects of REQUESTS; a durable of its own reads those that no lane's consumer reads."""
+
+    def __init__(self, bus: Bus, handler: Handler) -> None:
+        self.bus, self.handler = bus, handler
+        self._worker: Worker | None = None
+        self._subjects: tuple[str, ...] = ()
+
+    async def run(self) -> None:
+        """Look for new stray subjects until cancelled."""
+        while True:
+            try:
+                await self._look()
+            except (APIError, Unavailable, TimeoutError) as error:
+                log.warning("strays_wait", error=str(error))
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def stop(self) -> None:
+        if self._worker is not None:
+            await self._worker.stop(3)
+
+    async def _look(self) -> None:
+        pattern = f"{self.bus.subjects.prefix}request.>"
+        state = (await self.bus.nc.jetstream().stream_info("REQUESTS", subjects_filter=pattern)).state
+        found = [subject for subject in state.subjects or {} if is_stray(self.bus.subjects.tokens(subject))]
+        subjects = tuple(sorted({*found[:MOST_SUBJECTS], *self._subjects}))
+        if not subjects or subjects == self._subjects:
+            return
+        subjects = tuple(sorted({*subjects, *await self._read_already()}))[:MOST_SUBJECTS]
+        consumer = Consumer("REQUESTS", DURABLE, subjects)
+        await ensure_consumer(self.bus, consumer)
+        self._subjects = subjects
+        if self._worker is None:
+            self._worker = Worker(self.bus, consumer, self.handler, service="router", slots=16)
+            await self._worker.start()
+
+    async def _read_already(self) -> list[str]:
+        """What another replica reads by the same durable."""
+        try:
+            config = (await self.bus.nc.jetstream().consumer_info("REQUESTS", DURABLE)).config
+        except NotFoundError:
+            return []
+        return config.filter_subjects or ([config.filter_subject] if config.filter_subject else [])
+
+
+def is_stray(tokens: list[str]) -> bool:
+    """Whether no lane's consumer reads these tokens (`request`, tenant, kind, lane or nothing)."""
+    return not (len(tokens) == 3 or (len(tokens) == 4 and tokens[3] in LANES))
