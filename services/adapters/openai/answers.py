@@ -1,9 +1,5 @@
-"""Chat-completions and embeddings bodies as our answers."""
+"""Chat-completions bodies as our answers."""
 
-import base64
-import binascii
-import math
-import struct
 from decimal import Decimal
 from typing import Any
 
@@ -11,9 +7,8 @@ from pydantic_core import from_json
 
 from contracts.content import ChatMessageV1, Part, ReasoningPart, TextPart, ToolCallPart
 from contracts.outcome import FinishReason, UsageV1, WarningV1
-from contracts.request import EmbedRequestV1
 
-from ..protocol import Answer, Embeddings, Failure
+from ..protocol import Answer, Failure
 from .errors import failure_in_body
 
 FINISH_REASONS: dict[str, FinishReason] = {
@@ -152,9 +147,12 @@ def tool_call_part(call_id: Any, index: int, name: Any, arguments: Any) -> ToolC
 
 def count_or_none(value: Any) -> int | None:
     """A number of tokens; anything else is unknown."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
-        return None
-    return int(value)
+    return int(value) if _is_amount(value) else None
+
+
+def _is_amount(value: Any) -> bool:
+    """A number that counts something: not negative, not beyond what doubles and ledgers hold exactly."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 2**53
 
 
 def usage_of(usage: Any, *, output_tokens: int | None = None) -> UsageV1:
@@ -189,69 +187,4 @@ def cost_of(usage: Any) -> Decimal | None:
     cost = usage.get("cost") if isinstance(usage, dict) else None
     if isinstance(cost, dict):
         cost = cost.get("total_cost")
-    if isinstance(cost, bool) or not isinstance(cost, int | float) or not math.isfinite(cost) or cost < 0:
-        return None
-    return Decimal(repr(cost))
-
-
-def embed_answer(body: Any, request: EmbedRequestV1, warnings: tuple[WarningV1, ...] = ()) -> Answer | Failure:
-    """The body of a 200 to `POST /embeddings`, in the order of `input` and in the encoding that was asked for."""
-    if not isinstance(body, dict):
-        return unreadable("is not a JSON object")
-    if body.get("error"):
-        return failure_in_body(body["error"])
-    data = body.get("data")
-    if not isinstance(data, list) or not all(isinstance(item, dict) for item in data):
-        return unreadable("has no list 'data'")
-    usage = usage_of(body.get("usage"), output_tokens=0)
-    if len(data) != len(request.input):
-        return Failure("unavailable", f"the provider gave {len(data)} vectors for {len(request.input)} texts", usage=usage)
-    try:
-        vectors = [_floats(item.get("embedding")) for item in _in_order(data)]
-    except (ValueError, struct.error, OverflowError) as error:
-        return Failure("unavailable", f"the provider gave a vector that cannot be read: {error}", usage=usage)
-    wrong = next((len(vector) for vector in vectors if request.dimensions not in (None, len(vector))), None)
-    if wrong is not None:
-        why = f"the model gives {wrong} dimensions, not {request.dimensions}; leave 'dimensions' out or choose a model that can shorten"
-        return Failure("invalid_request", why, usage=usage)
-    return Answer(
-        embeddings=_encoded(vectors, request.encoding),
-        usage=usage,
-        response_model=text_or_none(body.get("model")),
-        response_id=text_or_none(body.get("id")),
-        warnings=warnings,
-        cost_usd=cost_of(body.get("usage")),
-    )
-
-
-def _in_order(data: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Sorted by `index` where the indexes name each position once; else as they came."""
-    indexes = [item.get("index") for item in data]
-    if sorted(index for index in indexes if isinstance(index, int)) != list(range(len(data))):
-        return data
-    return sorted(data, key=lambda item: int(item["index"]))
-
-
-def _floats(embedding: Any) -> list[float]:
-    """A vector, sent as numbers or as base64 of little-endian float32."""
-    if isinstance(embedding, str):
-        try:
-            raw = base64.b64decode(embedding, validate=True)
-        except binascii.Error as error:
-            raise ValueError(f"no base64: {error}") from error
-        if len(raw) % 4:
-            raise ValueError(f"{len(raw)} bytes are no whole number of float32")
-        numbers = list(struct.unpack(f"<{len(raw) // 4}f", raw))
-    elif isinstance(embedding, list) and all(isinstance(number, int | float) and not isinstance(number, bool) for number in embedding):
-        numbers = [float(number) for number in embedding]
-    else:
-        raise ValueError(f"neither numbers nor base64 but {type(embedding).__name__}")
-    if not numbers or not all(map(math.isfinite, numbers)):
-        raise ValueError("empty, or a number that is not finite")
-    return numbers
-
-
-def _encoded(vectors: list[list[float]], encoding: str) -> Embeddings:
-    if encoding == "float":
-        return vectors
-    return [base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode() for vector in vectors]
+    return Decimal(repr(cost)) if _is_amount(cost) else None

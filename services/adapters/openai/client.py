@@ -16,10 +16,11 @@ from contracts.request import ChatRequestV1, EmbedRequestV1
 from ..protocol import Answer, DeltaPiece, Failure, OnDelta
 from ..registry import ProviderKind
 from ..sse import Event, SseReader
-from .answers import chat_answer, embed_answer, unreadable
+from .answers import chat_answer, unreadable
 from .convert import Body, Unconvertible, chat_body, embed_body
 from .errors import MAX_MESSAGE, failure_of
 from .stream import StreamedAnswer
+from .vectors import embed_answer
 
 CONNECT_S = 10.0
 AFTER_DONE_S = 0.05
