@@ -26,6 +26,8 @@ from observability.tracing import configure_tracing, shutdown_tracing
 log = structlog.get_logger()
 
 DEFAULT_SLOTS = 256
+PATIENT_SLOTS = 3
+"""Handlers at once for lanes that can wait: few, so that an interactive message never queues behind many of theirs in this process."""
 GRACE_S = 8.0
 Settings = TypeVar("Settings")
 
@@ -55,11 +57,11 @@ class Application:
         self._on_stop: list[Callable[[], Awaitable[None]]] = []
         self._starting: asyncio.Task[None] | None = None
 
-    def consume(self, stream: str, durable: str, handler: Handler, *, service: str, slots: int = DEFAULT_SLOTS) -> None:
+    def consume(self, stream: str, durable: str, handler: Handler, *, service: str, slots: int | None = None) -> None:
         """Feed `handler` from a durable that streams.py declares."""
         if consumers(self.bus.subjects.root)[durable].stream != stream:
             raise ValueError(f"durable {durable!r} is not declared on stream {stream!r}")
-        self._registered.append(Registration(durable, handler, service, slots))
+        self._registered.append(Registration(durable, handler, service, slots or slots_of(durable)))
 
     def background(self, run: Callable[[], Awaitable[None]]) -> None:
         """Run beside the consumers until the application stops."""
@@ -132,6 +134,11 @@ class Application:
             await close()
         await self.bus.close()
         shutdown_tracing()
+
+
+def slots_of(durable: str) -> int:
+    """Messages at once for a durable, by the lane that ends its name."""
+    return PATIENT_SLOTS if durable.endswith(("-bulk", "-batch")) else DEFAULT_SLOTS
 
 
 def _broker_security(bus: Bus) -> dict[str, Any]:

@@ -74,7 +74,8 @@ class Adapter:
         if delivery.deliveries <= entry.delivery + 1:
             raise Retry(ACK_WAIT_S, "begun by another delivery, which may still be alive")
         lost = Failure("outcome_unknown", f"begun at {entry.begun_at.isoformat()} by a process that did not finish it")
-        await self._publish(call, lost, Dial(delivery.seq, 0.0, 0.0, None, False), late=False)
+        queue_s = max(0.0, (entry.begun_at - delivery.stored_at).total_seconds())
+        await self._publish(call, lost, Dial(delivery.seq, queue_s, 0.0, None, False), late=False)
         return False
 
     async def _dial(self, call: CallV1, seq: int, queue_s: float) -> tuple[Answer | Failure, Dial]:

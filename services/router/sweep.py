@@ -23,7 +23,9 @@ from services.router.settings import RouterSettings
 
 log = structlog.get_logger()
 
-BATCH = 256
+BATCH = 64
+BETWEEN_BATCHES_S = 0.01
+"""A long backlog is read in small bites, so that no request waits behind the reading."""
 GRACE = timedelta(seconds=1.5)
 """Past a deadline an adapter has this long to say so itself."""
 AGAIN_S = 5.0
@@ -65,6 +67,7 @@ class Sweep:
                 self._remember(stored)
             if len(found) < BATCH:
                 return
+            await asyncio.sleep(BETWEEN_BATCHES_S)
 
     def _remember(self, stored: Stored) -> None:
         provider = self.bus.subjects.tokens(stored.subject)[1]
