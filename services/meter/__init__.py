@@ -1,0 +1,1 @@
+"""Attempts in; a ledger with one row a call, and recorded costs, out."""

@@ -1,0 +1,38 @@
+"""Where the meter's parts meet."""
+
+import asyncio
+
+from sqlalchemy.exc import OperationalError
+
+from bus.application import Application
+from services.meter.handlers import Handlers
+from services.meter.ledger import Ledger
+from services.meter.settings import MeterSettings
+
+OPEN_TRIES = 20
+OPEN_PAUSE_S = 0.25
+
+
+def build(app: Application, settings: MeterSettings) -> None:
+    """Consume every attempt, answer questions about costs."""
+    ledger = Ledger(settings.url)
+    handlers = Handlers(app.bus, ledger)
+
+    async def begin() -> None:
+        settings.data_dir.mkdir(parents=True, exist_ok=True)
+        await open_ledger(ledger)
+
+    app.on_start(begin)
+    app.consume("ATTEMPTS", "meter", handlers.on_attempt, service="meter", slots=settings.slots)
+    app.query("cost", handlers.on_question)
+    app.on_stop(handlers.close)
+
+
+async def open_ledger(ledger: Ledger) -> None:
+    """Create what is missing; another meter that does the same at this moment may hold the lock."""
+    for _ in range(OPEN_TRIES - 1):
+        try:
+            return await asyncio.to_thread(ledger.create)
+        except OperationalError:
+            await asyncio.sleep(OPEN_PAUSE_S)
+    return await asyncio.to_thread(ledger.create)

@@ -1,0 +1,68 @@
+"""Group commit: handlers join the open batch, which is written as soon as the batch before it is."""
+
+import asyncio
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from services.meter.entries import Row
+from services.meter.ledger import Ledger
+
+MAX_BATCH = 1000
+
+
+class GroupCommit:
+    """Writes rows from many handlers in few transactions, in a thread."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._open: list[tuple[Row, asyncio.Future[bool]]] = []
+        self._writer: asyncio.Task[None] | None = None
+
+    async def add(self, row: Row) -> bool:
+        """Returns when the row is committed: whether it stands in the ledger. Raises what the database raised for this row."""
+        written: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self._open.append((row, written))
+        if self._writer is None or self._writer.done():
+            self._writer = asyncio.create_task(self._write())
+        return await written
+
+    async def close(self) -> None:
+        """Write what is open."""
+        if self._writer is not None:
+            await self._writer
+
+    async def _write(self) -> None:
+        while self._open:
+            batch, self._open = self._open[:MAX_BATCH], self._open[MAX_BATCH:]
+            try:
+                standing = await asyncio.to_thread(self._ledger.record, [row for row, _ in batch])
+            except (SQLAlchemyError, OverflowError) as error:
+                await self._write_singly(batch, error)
+            else:
+                for (_, written), stands in zip(batch, standing, strict=True):
+                    _finish(written, stands)
+            finally:  # nobody may wait for ever, whatever went wrong
+                for _, written in batch:
+                    _finish(written, RuntimeError("the batch was not written"))
+
+    async def _write_singly(self, batch: list[tuple[Row, asyncio.Future[bool]]], error: Exception) -> None:
+        """One row that the database refuses must not hold up the others."""
+        if len(batch) == 1:
+            _finish(batch[0][1], error)
+            return
+        for entry in batch:
+            try:
+                [stands] = await asyncio.to_thread(self._ledger.record, [entry[0]])
+            except (SQLAlchemyError, OverflowError) as own:
+                _finish(entry[1], own)
+            else:
+                _finish(entry[1], stands)
+
+
+def _finish(written: asyncio.Future[bool], outcome: bool | Exception) -> None:
+    if written.done():  # its handler was cancelled; the row is written all the same
+        return
+    if isinstance(outcome, Exception):
+        written.set_exception(outcome)
+    else:
+        written.set_result(outcome)
