@@ -112,7 +112,7 @@ def test_a_recorded_stream_split_at_every_byte_gives_the_same_answer(provider: s
                 pass
             split, _ = await ask(url, session, line)
             assert isinstance(whole, Answer) and whole == split
-            async with session.post(f"{url}/shape/{line['id']}", json={"cut_after": len(line["response_text"]) // 3}):
+            async with session.post(f"{url}/shape/{line['id']}", json={"cut_after": len(line["response_text"]) // 3, "delay_s": 0.05}):
                 pass
             cut, _ = await ask(url, session, line)
             assert isinstance(cut, Failure) and cut.type == "truncated_stream"

@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from contracts.request import EmbedRequestV1
@@ -57,11 +57,13 @@ BODIES = JSON | st.fixed_dictionaries({"choices": st.lists(CHOICES, max_size=2)}
 VECTORS = st.fixed_dictionaries({"data": st.lists(st.fixed_dictionaries({"index": SCALARS, "embedding": JSON}), max_size=2)}, optional={"usage": JSON})
 
 
+@settings(deadline=None)
 @given(BODIES)
 def test_any_chat_body(body: Any) -> None:
     assert isinstance(chat_answer(body), Answer | Failure)
 
 
+@settings(deadline=None)
 @given(st.lists(BODIES, max_size=4))
 def test_any_stream(events: list[Any]) -> None:
     stream = StreamedAnswer()
@@ -71,12 +73,14 @@ def test_any_stream(events: list[Any]) -> None:
     assert isinstance(outcome, Answer | Failure)
 
 
+@settings(deadline=None)
 @given(JSON | VECTORS)
 def test_any_embeddings_body(body: Any) -> None:
     outcome = embed_answer(body, EmbedRequestV1(input=("a", "b")))
     assert isinstance(outcome, Failure) or len(outcome.embeddings or ()) == 2
 
 
+@settings(deadline=None)
 @given(st.integers(400, 599), JSON.map(lambda value: json.dumps(value).encode()) | st.binary(max_size=40), st.text(max_size=8))
 def test_any_error_body(status: int, body: bytes, after: str) -> None:
     outcome = failure_of(status, {"retry-after": after}, body, datetime(2026, 1, 1, tzinfo=UTC))

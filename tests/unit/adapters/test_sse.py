@@ -2,7 +2,7 @@
 
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.adapters.sse import Event, SseReader
@@ -46,6 +46,7 @@ def test_an_event_without_its_last_blank_line_is_given_at_the_end() -> None:
 LINES = st.lists(st.text(st.characters(exclude_characters="\r\n", exclude_categories=["Cs"]), max_size=12), min_size=1, max_size=4)
 
 
+@settings(deadline=None)
 @given(st.lists(LINES, max_size=5), st.sampled_from(["\n", "\r\n", "\r"]), st.lists(st.integers(0, 400), max_size=8))
 def test_what_was_written_is_read(events: list[list[str]], end: str, cuts: list[int]) -> None:
     raw = "".join("".join(f"data: {line}{end}" for line in lines) + end for lines in events).encode()
@@ -54,6 +55,7 @@ def test_what_was_written_is_read(events: list[list[str]], end: str, cuts: list[
     assert read(chunks) == [Event("\n".join(lines)) for lines in events]
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=60), max_size=6))
 def test_no_bytes_break_the_reader(chunks: list[bytes]) -> None:
     assert read(chunks) == read([b"".join(chunks)])
