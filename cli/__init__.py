@@ -1,0 +1,1 @@
+"""The command line `headrace`: one module a group of commands."""

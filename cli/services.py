@@ -1,0 +1,24 @@
+"""All services on one application: what `headrace up` runs."""
+
+import os
+from pathlib import Path
+
+from services.meter.app import build as build_meter
+from services.meter.settings import MeterSettings
+
+from bus.application import Application
+from services.adapters.app import build as build_adapters
+from services.adapters.settings import AdapterSettings
+from services.router.app import build as build_router
+from services.router.settings import RouterSettings
+from services.validator.app import build as build_validator
+from services.validator.settings import ValidatorSettings
+DATA_DIR = "HEADRACE_METER_DATA_DIR"
+
+
+def build_all(application: Application, data_dir: Path) -> None:
+    """Register every service; the ledger lies in the data directory unless the environment says otherwise."""
+    build_router(application, RouterSettings())
+    build_adapters(application, AdapterSettings())
+    build_validator(application, ValidatorSettings())
+    build_meter(application, MeterSettings() if DATA_DIR in os.environ else MeterSettings(data_dir=data_dir))
