@@ -45,7 +45,7 @@ def report(engine: Engine, question: CostQuestion) -> dict[str, Any]:
     Equal costs are counted by the database and multiplied here, so that the sum is exact without decimals in SQL.
     """
     dimensions = [calls.c[name] for name in dict.fromkeys(question.by)]
-    counts = [func.sum(calls.c[name]).label(name) for name in COUNTS]
+    counts = [func.sum(calls.c[name]).label(name) for name in COUNTS] + [func.count(calls.c[name]).label(f"{name}_known") for name in COUNTS]
     estimates = func.count().filter(calls.c.estimated).label("calls_estimated")
     wanted = select(*dimensions, calls.c.cost_usd, func.count().label("calls"), estimates, *counts).where(*_filters(question))
     rows: dict[tuple[Any, ...], dict[str, Any]] = {}
@@ -82,7 +82,8 @@ def _add(row: dict[str, Any], found: Mapping[Any, Any]) -> None:
     row["calls"] += found["calls"]
     row["calls_estimated"] += found["calls_estimated"]
     for name in COUNTS:
-        row[name] += found[name] or 0
+        unknown = row[name] is None or found[f"{name}_known"] < found["calls"]
+        row[name] = None if unknown else row[name] + found[name]
     if found["cost_usd"] is None:
         row["calls_unpriced"] += found["calls"]
     else:

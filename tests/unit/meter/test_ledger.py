@@ -161,6 +161,13 @@ def test_t2_an_unpriced_call_is_null_in_its_row_and_never_zero(ledger: Ledger) -
     assert costs == {"unpriced": (None, 1), "free": ("0", 0)}
 
 
+def test_an_unknown_count_makes_the_sum_of_tokens_null(ledger: Ledger) -> None:
+    write(ledger, attempt("a", cost="1", usage={"input_tokens": 1, "output_tokens": 2}))
+    write(ledger, attempt("b", cost="2", usage={"input_tokens": 3}))
+    [row] = asked(ledger)["rows"]
+    assert (row["input_tokens"], row["output_tokens"], row["cost_usd"]) == (4, None, "3")
+
+
 def test_costs_are_reported_by_any_dimension_and_in_any_window(ledger: Ledger) -> None:
     for day, (tenant, cost) in enumerate([("acme", "1"), ("acme", "2"), ("other", "4")]):
         write(ledger, attempt(f"job-{day}", cost=cost, tenant=tenant, at=NOW + timedelta(days=day)))
