@@ -49,6 +49,7 @@ class Application:
         self.broker = NatsBroker(bus.url.split(","), max_reconnect_attempts=-1, reconnect_time_wait=1, logger=None, **_broker_security(bus))
         self.app = FastStream(self.broker, logger=None, on_startup=[self._start], on_shutdown=[self._stop])
         self.workers: list[Worker] = []
+        """All that consume; services add those that they make themselves, and all are drained together."""
         self.ready = asyncio.Event()
         self._registered: list[Registration] = []
         self._background: list[Callable[[], Awaitable[None]]] = []

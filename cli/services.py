@@ -3,16 +3,16 @@
 import os
 from pathlib import Path
 
-from services.meter.app import build as build_meter
-from services.meter.settings import MeterSettings
-
 from bus.application import Application
 from services.adapters.app import build as build_adapters
 from services.adapters.settings import AdapterSettings
+from services.meter.app import build as build_meter
+from services.meter.settings import MeterSettings
 from services.router.app import build as build_router
 from services.router.settings import RouterSettings
 from services.validator.app import build as build_validator
 from services.validator.settings import ValidatorSettings
+
 DATA_DIR = "HEADRACE_METER_DATA_DIR"
 
 

@@ -2,9 +2,10 @@
 
 import re
 from decimal import Decimal
-from typing import Annotated
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, PlainSerializer, StringConstraints
+from pydantic.config import ExtraValues
 
 TENANT = re.compile(r"^[a-z0-9_-]{1,32}\Z")
 REQUEST_ID = re.compile(r"^[A-Za-z0-9_-]{1,64}\Z")
@@ -31,6 +32,14 @@ class Closed(BaseModel):
 
 
 class Open(BaseModel):
-    """Written by services: unknown fields are ignored, so that versions can roll."""
+    """Written by services: unknown fields are ignored, so that versions can roll. That holds for closed models inside, too."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", json_schema_serialization_defaults_required=True)
+
+    @classmethod
+    def model_validate(cls, obj: Any, *, extra: ExtraValues | None = "ignore", **options: Any) -> Self:
+        return super().model_validate(obj, extra=extra, **options)
+
+    @classmethod
+    def model_validate_json(cls, json_data: str | bytes | bytearray, *, extra: ExtraValues | None = "ignore", **options: Any) -> Self:
+        return super().model_validate_json(json_data, extra=extra, **options)

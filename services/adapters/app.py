@@ -27,4 +27,3 @@ def build(app: Application, settings: AdapterSettings) -> None:
     app.background(cancels.run)
     app.background(supply.run)
     app.on_stop(providers.close)
-    app.on_stop(supply.stop)

@@ -1,9 +1,11 @@
 """One call: claim it, dial once, publish the attempt (delivery rule 4)."""
 
 import asyncio
+import contextlib
 import time
 from datetime import UTC, datetime
 
+import nats.errors
 import structlog
 from pydantic import ValidationError
 
@@ -85,7 +87,8 @@ class Adapter:
         origin = call.origin
 
         async def send(delta: DeltaV1) -> None:
-            await self.bus.send(self.bus.subjects.delta(origin.tenant, origin.request_id), delta.model_dump_json().encode())
+            with contextlib.suppress(nats.errors.Error):
+                await self.bus.send(self.bus.subjects.delta(origin.tenant, origin.request_id), delta.model_dump_json().encode())
 
         coalescer = Coalescer(send, origin.request_id, call.n)
 
@@ -94,17 +97,18 @@ class Adapter:
                 first_token.append(time.perf_counter() - began)
             coalescer.add(piece)
 
-        asking = asyncio.create_task(self._ask(call, coalescer, on_delta))
+        asking = asyncio.create_task(fault_of(self._ask(call, coalescer, on_delta)))
         with self.cancels.told(origin.tenant, origin.request_id, asking.cancel):
             await self._finished(asking)
         if asking.cancelled():
             outcome: Answer | Failure = CANCELLED if self.cancels.cancelled(origin.tenant, origin.request_id) else LEAVING
         else:
-            outcome = asking.result()
+            ended = asking.result()
+            outcome = Failure("outcome_unknown", f"the adapter failed in mid-call: {type(ended).__name__}") if isinstance(ended, Exception) else ended
         took = time.perf_counter() - began
         return outcome, Dial(seq, queue_s, took, first_token[0] if first_token else None, coalescer.started)
 
-    async def _finished(self, asking: asyncio.Task[Answer | Failure]) -> None:
+    async def _finished(self, asking: asyncio.Task[Answer | Failure | Exception]) -> None:
         """Wait for the dial; when this process is told to leave, end it and go on to publish what is known."""
         try:
             await asyncio.wait({asking})
@@ -123,19 +127,16 @@ class Adapter:
         facts = {"gen_ai.operation.name": operation, "gen_ai.provider.name": call.provider, "gen_ai.request.model": call.model}
         with span(f"{operation} {call.model}", "client", facts) as recording:
             if call.embed is not None:
-                asked = client.embed(call.embed, call.model, timeout_s=timeout_s, idempotency_key=call.call_id)
-                outcome = await fault_of(asked)
+                outcome = await client.embed(call.embed, call.model, timeout_s=timeout_s, idempotency_key=call.call_id)
             elif call.chat is not None:
                 async with coalescer:
-                    outcome = await fault_of(
-                        client.chat(call.chat, call.model, timeout_s=timeout_s, idempotency_key=call.call_id, on_delta=on_delta if call.chat.stream else None)
+                    outcome = await client.chat(
+                        call.chat, call.model, timeout_s=timeout_s, idempotency_key=call.call_id, on_delta=on_delta if call.chat.stream else None
                     )
                     if call.chat.stream:
                         await coalescer.close(outcome.finish_reason if isinstance(outcome, Answer) else "error")
             else:
                 return Failure("invalid_request", "a call carries neither chat nor embed", usage_known_zero=True)
-            if isinstance(outcome, Exception):
-                outcome = Failure("outcome_unknown", f"the adapter failed in mid-call: {type(outcome).__name__}")
             if recording is not None and isinstance(outcome, Answer):
                 recording.set_attributes(
                     {

@@ -19,14 +19,14 @@ from services.adapters.lanes import all_durables, consumers_of
 log = structlog.get_logger()
 
 DRAIN_LOOK_S = 0.5
-GRACE_S = 8.0
+LONGEST_CALL_S = 24 * 3600.0
 
 
 class Supply:
     """A worker for each durable of each provider. A lane regrouping waits until the old consumers are drained (delivery rule 8)."""
 
     def __init__(self, app: Application, handler: Handler) -> None:
-        self.bus, self._config, self._handler = app.bus, app.config, handler
+        self.bus, self._app, self._handler = app.bus, app, handler
         self._workers: dict[str, Worker] = {}
         self._leaving: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
@@ -37,14 +37,11 @@ class Supply:
         while True:
             self._changed.clear()
             settled = True
-            config = self._config.current
+            config = self._app.config.current
             if config is not None:
                 settled = await self._follow(config)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), None if settled else DRAIN_LOOK_S)
-
-    async def stop(self) -> None:
-        await asyncio.gather(*(worker.stop(GRACE_S) for worker in self._workers.values()))
 
     async def _follow(self, config: ConfigV1) -> bool:
         """Bring the workers to a configuration; False: not everything is in place yet."""
@@ -90,10 +87,12 @@ class Supply:
         worker = Worker(self.bus, consumer, self._handler, service="adapters", slots=consumer.max_ack_pending)
         await worker.start()
         self._workers[consumer.durable] = worker
+        self._app.workers.append(worker)
         log.info("serving", consumer=consumer.durable, slots=consumer.max_ack_pending)
 
     def _leave(self, worker: Worker) -> None:
         """Stop pulling; what runs may finish in its own time."""
-        task = asyncio.create_task(worker.stop(24 * 3600))
+        self._app.workers.remove(worker)
+        task = asyncio.create_task(worker.stop(LONGEST_CALL_S))
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)

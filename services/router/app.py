@@ -21,6 +21,4 @@ def build(app: Application, settings: RouterSettings) -> None:
     app.consume("VERDICTS", "router-verdict", router.on_verdict, service=SERVICE)
     app.consume("CANCELS", "router-cancel", router.on_cancel, service=SERVICE)
     app.background(Sweep(app.bus, snapshot, settings).run)
-    strays = Strays(app.bus, router.on_request)
-    app.background(strays.run)
-    app.on_stop(strays.stop)
+    app.background(Strays(app, router.on_request).run)

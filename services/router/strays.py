@@ -5,7 +5,7 @@ import asyncio
 import structlog
 from nats.js.errors import APIError, NotFoundError
 
-from bus.connection import Bus
+from bus.application import Application
 from bus.delivery import Handler
 from bus.errors import Unavailable
 from bus.provision import ensure_consumer
@@ -23,8 +23,8 @@ MOST_SUBJECTS = 100
 class Strays:
     """Watches the subjects of REQUESTS; a durable of its own reads those that no lane's consumer reads."""
 
-    def __init__(self, bus: Bus, handler: Handler) -> None:
-        self.bus, self.handler = bus, handler
+    def __init__(self, app: Application, handler: Handler) -> None:
+        self.app, self.bus, self.handler = app, app.bus, handler
         self._worker: Worker | None = None
         self._subjects: tuple[str, ...] = ()
 
@@ -36,10 +36,6 @@ class Strays:
             except (APIError, Unavailable, TimeoutError) as error:
                 log.warning("strays_wait", error=str(error))
             await asyncio.sleep(LOOK_EVERY_S)
-
-    async def stop(self) -> None:
-        if self._worker is not None:
-            await self._worker.stop(3)
 
     async def _look(self) -> None:
         pattern = f"{self.bus.subjects.prefix}request.>"
@@ -55,6 +51,7 @@ class Strays:
         if self._worker is None:
             self._worker = Worker(self.bus, consumer, self.handler, service="router", slots=16)
             await self._worker.start()
+            self.app.workers.append(self._worker)
 
     async def _read_already(self) -> list[str]:
         """What another replica reads by the same durable."""

@@ -72,9 +72,13 @@ class Stack:
         """Server, provider, streams, configuration, then the services; returns when all of them are ready."""
         await asyncio.to_thread(self.server.start)
         await self.start_provider()
+        await self.begin_services(replicas, config or configuration(self.base_url), services)
+
+    async def begin_services(self, replicas: int, config: dict[str, Any], services: tuple[str, ...] = SERVICES) -> None:
+        """Streams and configuration, then the services, until all are ready."""
         bus = await self.bus()
         await provision(bus)
-        await push(bus, json.dumps(config or configuration(self.base_url)))
+        await push(bus, json.dumps(config))
         await bus.close()
         for service in services:
             for number in range(1, replicas + 1):

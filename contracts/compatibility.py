@@ -1,0 +1,105 @@
+"""What a change of schema breaks, for whoever speaks the older version. Pure."""
+
+from typing import Any
+
+Schema = dict[str, Any]
+
+
+def breaking(old: Schema, new: Schema) -> list[str]:
+    """Removed fields and variants, newly required fields without a default, narrowed enums: a line each, with the path."""
+    return _Comparison(old, new).lines
+
+
+class _Comparison:
+    def __init__(self, old: Schema, new: Schema) -> None:
+        self._old, self._new = old, new
+        self._seen: set[tuple[str, str]] = set()
+        self.lines: list[str] = []
+        self._compare(old, new, "$")
+
+    def _compare(self, old: Any, new: Any, path: str) -> None:
+        if not isinstance(old, dict) or not isinstance(new, dict):
+            return
+        if _is_union(old) or _is_union(new):
+            self._variants(old, new, path)
+            return
+        pair = (_name(old), _name(new))
+        if all(pair) and pair in self._seen:
+            return
+        self._seen.add(pair)
+        old, new = _resolved(old, self._old), _resolved(new, self._new)
+        self._properties(old, new, path)
+        self._values(old, new, path)
+        for inner in ("items", "additionalProperties"):
+            self._compare(old.get(inner), new.get(inner), f"{path}[]")
+
+    def _properties(self, old: Schema, new: Schema, path: str) -> None:
+        had, has = old.get("properties", {}), new.get("properties", {})
+        for name in had:
+            if name in has:
+                self._compare(had[name], has[name], f"{path}.{name}")
+            elif "properties" in new:
+                self.lines.append(f"{path}.{name}: removed")
+        if "properties" in old:
+            self.lines.extend(f"{path}.{name}: newly required" for name in new.get("required", []) if _newly_required(name, old, new))
+        if new.get("additionalProperties") is False and old.get("additionalProperties") is not False and "properties" in old:
+            self.lines.append(f"{path}: closed; unknown fields were allowed")
+
+    def _values(self, old: Schema, new: Schema, path: str) -> None:
+        before, after = _allowed(old), _allowed(new)
+        if after is not None:
+            gone = sorted(before - after) if before is not None else ["any value"]
+            self.lines.extend(f"{path}: narrowed, {value} is no longer allowed" for value in gone)
+        elif before is None and "type" in old and "type" in new and not _types(old) <= _types(new):
+            self.lines.append(f"{path}: narrowed, type was {old['type']}, is {new['type']}")
+
+    def _variants(self, old: Schema, new: Schema, path: str) -> None:
+        before, after = _by_kind(old), _by_kind(new)
+        for kind, variant in before.items():
+            if kind in after:
+                self._compare(variant, after[kind], path)
+            else:
+                self.lines.append(f"{path}: narrowed, {kind} is no longer allowed")
+
+
+def _name(node: Any) -> str:
+    return str(node.get("$ref", "")) if isinstance(node, dict) else ""
+
+
+def _resolved(node: Any, document: Schema) -> Any:
+    name = _name(node)
+    return document["$defs"][name.removeprefix("#/$defs/")] if name else node
+
+
+def _allowed(node: Schema) -> set[str] | None:
+    if "const" in node:
+        return {repr(node["const"])}
+    return {repr(value) for value in node["enum"]} if "enum" in node else None
+
+
+def _types(node: Schema) -> set[str]:
+    given = node["type"]
+    types = set(given) if isinstance(given, list) else {given}
+    return types | {"integer"} if "number" in types else types
+
+
+def _newly_required(name: str, old: Schema, new: Schema) -> bool:
+    """Whether what was written before may lack it. A default fills the gap for readers of what services send, where all fields are required."""
+    before, after = old["properties"].get(name), new["properties"].get(name, {})
+    if before is None:
+        return "default" not in after
+    return name not in old.get("required", []) or ("default" in before and "default" not in after)
+
+
+def _is_union(node: Schema) -> bool:
+    return "anyOf" in node or "oneOf" in node
+
+
+def _by_kind(node: Schema) -> dict[str, Any]:
+    """The variants of a union, or the one thing that stands there, by reference, enum or type."""
+    variants = node.get("anyOf") or node.get("oneOf") or [node]
+    return {_kind(variant): variant for variant in variants}
+
+
+def _kind(variant: Schema) -> str:
+    return _name(variant).removeprefix("#/$defs/") or ("a word" if _allowed(variant) else str(variant.get("type", "anything")))
