@@ -1,0 +1,1 @@
+"""`make demo`: the whole pipeline on a real model, every outcome checked."""
