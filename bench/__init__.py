@@ -1,0 +1,1 @@
+"""What the pipeline costs, measured as ratios within one run: `make bench`."""
