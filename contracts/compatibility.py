@@ -34,12 +34,13 @@ class _Comparison:
             self._compare(old.get(inner), new.get(inner), f"{path}[]")
 
     def _properties(self, old: Schema, new: Schema, path: str) -> None:
-        had, has = old.get("properties", {}), new.get("properties", {})
-        for name in had:
-            if name in has:
-                self._compare(had[name], has[name], f"{path}.{name}")
-            elif "properties" in new:
-                self.lines.append(f"{path}.{name}: removed")
+        for properties in ("properties", "patternProperties"):
+            had, has = old.get(properties, {}), new.get(properties, {})
+            for name in had:
+                if name in has:
+                    self._compare(had[name], has[name], f"{path}.{name}")
+                else:
+                    self.lines.append(f"{path}.{name}: removed")
         if "properties" in old:
             self.lines.extend(f"{path}.{name}: newly required" for name in new.get("required", []) if _newly_required(name, old, new))
         if new.get("additionalProperties") is False and old.get("additionalProperties") is not False and "properties" in old:
@@ -85,7 +86,9 @@ def _types(node: Schema) -> set[str]:
 
 def _newly_required(name: str, old: Schema, new: Schema) -> bool:
     """Whether what was written before may lack it. A default fills the gap for readers of what services send, where all fields are required."""
-    before, after = old["properties"].get(name), new["properties"].get(name, {})
+    before, after = old["properties"].get(name), new["properties"].get(name)
+    if after is None:
+        return False
     if before is None:
         return "default" not in after
     return name not in old.get("required", []) or ("default" in before and "default" not in after)

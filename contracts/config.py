@@ -33,7 +33,9 @@ class ModelV1(Closed):
     tasks: tuple[str, ...] = ()
     context_window: int | None = Field(default=None, ge=1)
     dimensions: int | None = Field(default=None, ge=1)
-    capabilities: Annotated[dict[Capability, bool], BeforeValidator(_capabilities)] = Field(default_factory=dict)
+    capabilities: Annotated[dict[Capability, bool], BeforeValidator(_capabilities, json_schema_input_type=dict[Capability, bool] | list[Capability])] = Field(
+        default_factory=dict
+    )
     price: PriceV1 | None = None
 
 
@@ -82,8 +84,11 @@ class ProviderV1(Closed):
         return value
 
 
+ModelName = Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,32}/.+$")]
+
+
 class RouteCandidateV1(Closed):
-    model: str = Field(pattern=r"^[a-z0-9_-]{1,32}/.+$")
+    model: ModelName
     weight: int = Field(default=1, ge=0)
 
 
@@ -96,7 +101,7 @@ class RouteV1(Closed):
     """A named task mapped to candidates, tried in order."""
 
     strategy: Literal["priority"] = "priority"
-    candidates: tuple[Annotated[RouteCandidateV1, BeforeValidator(_candidate)], ...] = Field(min_length=1)
+    candidates: tuple[Annotated[RouteCandidateV1, BeforeValidator(_candidate, json_schema_input_type=ModelName | RouteCandidateV1)], ...] = Field(min_length=1)
 
 
 class TenantV1(Closed):
@@ -119,7 +124,7 @@ class ConfigV1(Closed):
         _refuse_twice([provider.id for provider in value], "provider id")
         return value
 
-    @field_validator("tenants", mode="before")
+    @field_validator("tenants", mode="before", json_schema_input_type=dict[Tenant, TenantV1 | None] | None)
     @classmethod
     def _empty_tenants(cls, value: Any) -> Any:
         return {name: fields or {} for name, fields in value.items()} if isinstance(value, dict) else value
