@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import os
 import signal
 import sys
@@ -108,6 +109,8 @@ class Application:
             await worker.start()
         for run in self._background:
             self._tasks.append(self._watched(run()))
+        gc.collect()
+        gc.freeze()  # what was made at the start stays: the collector need not walk it between messages
         self.ready.set()
         log.info("ready", consumers=[registration.durable for registration in self._registered])
 

@@ -20,6 +20,9 @@ DEFAULT_OUTPUT_TOKENS = 1024
 BYTES_PER_FLOAT, BYTES_PER_BASE64_FLOAT = 10, 5.3
 FIRST_BACKOFF_S, LONGEST_BACKOFF_S, JITTER = 1.0, 60.0, 0.25
 
+TOO_LATE = timedelta(milliseconds=50)
+"""With less than this left nothing is asked any more."""
+
 Find = Callable[[str, str], Offer | None]
 
 
@@ -216,7 +219,7 @@ def after_verdict(attempt: AttemptFinishedV1, needs: Needs, find: Find, now: dat
 def _ended(origin: OriginV1, summary: AttemptSummaryV1, now: datetime) -> End | None:
     if summary.outcome == "cancelled":
         return End("cancelled", ErrorV1(type="cancelled", message="cancelled by its producer"))
-    if summary.outcome == "expired" or now >= origin.deadline:
+    if summary.outcome == "expired" or now >= origin.deadline - TOO_LATE:
         return End("expired", deadline_exceeded(origin))
     return None
 
