@@ -1,0 +1,1 @@
+"""Headrace from outside: a real server, services as processes, plain nats-py."""
