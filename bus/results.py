@@ -11,8 +11,6 @@ from contracts.origin import OriginV1
 from contracts.outcome import AttemptSummaryV1, UsageV1
 from contracts.result import ResultV1, Status
 
-REQUIRED_COUNTS = ("input_tokens", "output_tokens")
-
 
 def total(values: Iterable[int | None]) -> int | None:
     """A sum; any unknown addend makes it unknown."""
@@ -21,9 +19,7 @@ def total(values: Iterable[int | None]) -> int | None:
 
 
 def usage_of(attempts: Sequence[AttemptSummaryV1]) -> UsageV1:
-    """The usage of all attempts. A count that some provider does not report is unknown in the sum."""
-    if not attempts:
-        return UsageV1()
+    """The usage of all attempts; none used nothing. A count that some provider does not report is unknown in the sum."""
     return UsageV1(**{field: total(getattr(attempt.usage, field) for attempt in attempts) for field in UsageV1.model_fields})
 
 
