@@ -42,6 +42,7 @@ def misses(part: dict[str, Any]) -> list[str]:
         "every request succeeded": part["not_succeeded"] == 0,
         "extra provider calls ≤ outcome_unknown attempts": extra <= part["unknown_attempts"],
         "outcome_unknown attempts ≤ calls in flight at the kills": part["unknown_attempts"] <= part["in_flight_at_kills"],
+        "every outcome_unknown call was in flight at a kill": part["unknown_not_in_flight"] == 0,
         "no call is dialled twice": part["calls_dialled_twice"] == 0,
         "the ledger is the provider's log": part["ledger_mismatches"] == 0,
         "no dead letters": part["dead_letters"] == 0,

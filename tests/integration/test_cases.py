@@ -99,9 +99,7 @@ async def test_a_cancel_after_the_result_does_nothing(stack: Stack) -> None:
 
 async def test_two_tenants_may_use_the_same_id(stack: Stack) -> None:
     async with Outsider(stack.server.url) as outsider:
-        first, second = await asyncio.gather(
-            outsider.answer("same-id", "Hello acme", tenant="acme"), outsider.answer("same-id", "Hello beta", tenant="beta")
-        )
+        first, second = await asyncio.gather(outsider.answer("same-id", "Hello acme", tenant="acme"), outsider.answer("same-id", "Hello beta", tenant="beta"))
         assert first["status"] == second["status"] == "succeeded"
         assert first["message"] != second["message"]
         assert {call.call_id for call in stack.calls("same-id")} == {"acme/same-id/1", "beta/same-id/1"}

@@ -97,7 +97,9 @@ async def live(folder: Path) -> Story:
         ids = ("before-journal", "before-dial", "before-ack", "mid-call", "after-result", "declared-lost")
         await asyncio.gather(*(outsider.result(request_id, within_s=90) for request_id in ids))
         await eventually(lambda: outsider.subjects("ATTEMPTS", "llm.v1.attempt.late.>"), 30, what="the late answer")
-        await asyncio.gather(outsider.idle("meter", "ATTEMPTS"), outsider.idle("validator-standard", "ATTEMPTS"), outsider.idle("router-failed-standard", "ATTEMPTS"))
+        await asyncio.gather(
+            outsider.idle("meter", "ATTEMPTS"), outsider.idle("validator-standard", "ATTEMPTS"), outsider.idle("router-failed-standard", "ATTEMPTS")
+        )
         await eventually(lambda: _none_left(outsider), 60, 0.5, what="an empty CALLS")
         return Story(outsider.heard, stack.calls(), ledger(stack), await outsider.last_sequence("RESULTS"))
 
