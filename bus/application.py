@@ -5,7 +5,6 @@ import asyncio
 import gc
 import os
 import signal
-import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -33,6 +32,10 @@ GRACE_S = 8.0
 Settings = TypeVar("Settings")
 
 
+class Drifted(Exception):
+    """The server's consumers differ from what this version declares."""
+
+
 @dataclass(frozen=True)
 class Registration:
     durable: str
@@ -52,6 +55,7 @@ class Application:
         self.workers: list[Worker] = []
         """All that consume; services add those that they make themselves, and all are drained together."""
         self.ready = asyncio.Event()
+        self.fault: str | None = None
         self._registered: list[Registration] = []
         self._background: list[Callable[[], Awaitable[None]]] = []
         self._tasks: list[asyncio.Task[None]] = []
@@ -86,13 +90,15 @@ class Application:
         self.broker.subscriber(self.bus.subjects.query(what), queue=what)(answer)
 
     async def run(self) -> None:
-        """Run until SIGTERM or SIGINT."""
+        """Run until SIGTERM or SIGINT. Raises SystemExit with the reason when background work failed: its supervisor must see it."""
         await self.app.run()
+        if self.fault is not None:
+            raise SystemExit(f"headrace: {self.fault}")
 
     async def _start(self) -> None:
         await self.bus.connect()
         self._starting = asyncio.create_task(self._begin())
-        self._starting.add_done_callback(_exit_on_fault)
+        self._starting.add_done_callback(self._end_on_fault)
 
     async def _begin(self) -> None:
         """After the signal handlers are in place: wait for configuration, check the consumers, begin."""
@@ -118,15 +124,23 @@ class Application:
         """A durable that differs from its declaration is an error with a fix, not silence."""
         lines = await drift_of(self.bus, consumers(self.bus.subjects.root)[durable])
         if lines:
-            sys.exit("; ".join(lines) + ": run 'headrace doctor --apply' against this server")
+            raise Drifted("; ".join(lines) + ": run 'headrace doctor --apply' against this server")
 
     def _watched(self, work: Awaitable[None]) -> asyncio.Task[None]:
         async def run() -> None:
             await work
 
         task = asyncio.create_task(run())
-        task.add_done_callback(_exit_on_fault)
+        task.add_done_callback(self._end_on_fault)
         return task
+
+    def _end_on_fault(self, task: asyncio.Task[None]) -> None:
+        """Background work never ends by itself: a fault ends the process."""
+        if task.cancelled() or (fault := task.exception()) is None:
+            return
+        self.fault = str(fault) if isinstance(fault, Drifted) else f"background work failed: {fault!r}"
+        log.error("background_failed", error=self.fault, exc_info=fault)
+        os.kill(os.getpid(), signal.SIGTERM)
 
     async def _stop(self) -> None:
         if self._starting is not None:
@@ -147,14 +161,6 @@ def slots_of(durable: str) -> int:
 
 def _broker_security(bus: Bus) -> dict[str, Any]:
     return {key: value for key, value in bus.options.items() if key in ("user_credentials", "tls")}
-
-
-def _exit_on_fault(task: asyncio.Task[None]) -> None:
-    """Background work never ends by itself: a fault ends the process, so that its supervisor sees it."""
-    if task.cancelled() or (fault := task.exception()) is None:
-        return
-    log.error("background_failed", error=str(fault) if isinstance(fault, SystemExit) else repr(fault))
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def serve(service: str, build: Callable[[Application, Settings], None], settings: Callable[[], Settings]) -> None:

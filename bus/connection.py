@@ -89,7 +89,16 @@ class Bus:
 
     async def connect(self, timeout_s: float | None = None) -> None:
         """Connect; with `timeout_s` give up then with Unavailable, else wait for the server as long as it takes."""
-        give_up = None if timeout_s is None else asyncio.get_running_loop().time() + timeout_s
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._connect()
+        except TimeoutError:
+            raise Unavailable(f"no NATS server answers at {self.url}: start one with 'headrace up', or give --nats URL") from None
+        self._inbox = self.nc.new_inbox() + "."
+        await self.nc.subscribe(self._inbox + "*", cb=self._on_answer, pending_msgs_limit=-1, pending_bytes_limit=-1)
+        self._reaper = asyncio.create_task(self._reap())
+
+    async def _connect(self) -> None:
         while True:
             try:
                 await self.nc.connect(
@@ -103,17 +112,12 @@ class Bus:
                     error_cb=self._on_error,
                     reconnected_cb=self._on_reconnect,
                     disconnected_cb=self._on_disconnect,
-                    allow_reconnect=give_up is None,
                 )
-                break
-            except (OSError, nats.errors.Error, TimeoutError) as error:
-                if give_up is not None and asyncio.get_running_loop().time() > give_up - 0.5:
-                    raise Unavailable(f"no NATS server at {self.url} ({error!r}): start one with 'headrace up', or give --nats URL") from None
+            except (OSError, nats.errors.Error) as error:
                 log.warning("bus_unreachable", url=self.url, error=repr(error))
                 await asyncio.sleep(0.5)
-        self._inbox = self.nc.new_inbox() + "."
-        await self.nc.subscribe(self._inbox + "*", cb=self._on_answer, pending_msgs_limit=-1, pending_bytes_limit=-1)
-        self._reaper = asyncio.create_task(self._reap())
+            else:
+                return
 
     async def close(self) -> None:
         if self._reaper is not None:

@@ -16,7 +16,7 @@ from bus.provision import provision
 from bus.server import EmbeddedServer
 from cli.local import LocalModel, default_configuration, wanted_port
 from cli.services import build_all
-from cli.session import Failure, Session, connected
+from cli.session import CONNECT_TIMEOUT_S, Failure, Session
 from contracts.config import ConfigV1
 
 WATCH_S = 0.5
@@ -50,7 +50,7 @@ def run_all(session: Session, text: str | None, data_dir: Path, port: int) -> No
 
 async def _prepare(bus: Bus, text: str | None) -> ConfigV1:
     """Streams and configuration in place, before any service starts."""
-    await connected(bus)
+    await bus.connect(timeout_s=CONNECT_TIMEOUT_S)
     try:
         await provision(bus)
         if text is None and await configuration.read(bus) is None:

@@ -46,8 +46,7 @@ class Session:
     async def bus(self) -> AsyncIterator[Bus]:
         """A connection for as long as the block runs; fails at once where there is no server."""
         bus = Bus(self.url, name="headrace-cli", creds=self.creds, tls_ca=self.tls_ca)
-        await connected(bus)
-        bus.nc.options["allow_reconnect"] = True  # once there was a server, its restart is waited out
+        await bus.connect(timeout_s=CONNECT_TIMEOUT_S)
         try:
             yield bus
         finally:
@@ -57,14 +56,6 @@ class Session:
     async def client(self) -> AsyncIterator[HeadraceClient]:
         async with self.bus() as bus:
             yield HeadraceClient(bus, self.tenant)
-
-
-async def connected(bus: Bus) -> None:
-    """Connect or give up soon: a person is waiting. Raises Unavailable."""
-    try:
-        await asyncio.wait_for(bus.connect(timeout_s=CONNECT_TIMEOUT_S), CONNECT_TIMEOUT_S + 1)
-    except TimeoutError:
-        raise Unavailable(f"no NATS server answers at {bus.url}: start one with 'headrace up', or give --nats URL") from None
 
 
 def session_of(context: typer.Context) -> Session:

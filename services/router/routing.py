@@ -96,7 +96,8 @@ def candidates_of(request: Request, kind: str, config: ConfigV1) -> tuple[str | 
     route = config.routes.get(name)
     if route is None:
         return ErrorV1(type="no_candidate", message=f"route {name!r} is not configured; routes are {', '.join(sorted(config.routes)) or 'none'}", field="route")
-    return name, tuple(CandidateV1(provider=c.model.partition("/")[0], model=c.model.partition("/")[2]) for c in route.candidates)
+    named = (CandidateV1(provider=c.model.partition("/")[0], model=c.model.partition("/")[2]) for c in route.candidates)
+    return name, tuple(dict.fromkeys(named))
 
 
 def first(candidates: Sequence[CandidateV1], needs: Needs, find: Find, field: str, tenant_error: ErrorV1 | None = None) -> Ask | End:
@@ -181,7 +182,7 @@ def after_failure(attempt: AttemptFinishedV1, needs: Needs, find: Find, now: dat
     current = find(summary.provider, summary.model)
     if traits.retryable and current is not None and _calls_of(attempts, summary) < traits.max_calls:
         delay_s = backoff_s(_calls_of(attempts, summary), attempt.retry_after_s, jitter)
-        over_budget = unfit(current, needs, spent(attempts, attempt.estimated_cost_usd))
+        over_budget = unfit(current, needs, spent(attempts, find, needs))
         if now + timedelta(seconds=delay_s) < origin.deadline and over_budget is None:
             return Ask(slip, delay_s, estimate(find, slip.candidates[0], needs))
     if pinned or not traits.failover:
@@ -193,7 +194,7 @@ def _next(slip: SlipV1, attempt: AttemptFinishedV1, needs: Needs, find: Find) ->
     rejected = list(slip.rejected)
     left = slip.candidates[1:]
     for index, candidate in enumerate(left):
-        rejection = unfit(find(candidate.provider, candidate.model), needs, spent(slip.attempts, attempt.estimated_cost_usd))
+        rejection = unfit(find(candidate.provider, candidate.model), needs, spent(slip.attempts, find, needs))
         if rejection is None:
             moved = slip.model_copy(update={"candidates": left[index:], "rejected": tuple(rejected)})
             return Ask(moved, 0.0, estimate(find, candidate, needs))
@@ -206,7 +207,7 @@ def after_verdict(attempt: AttemptFinishedV1, needs: Needs, find: Find, now: dat
     attempts = (*attempt.slip.attempts, attempt.summary)
     if now >= attempt.origin.deadline:
         return End("expired", deadline_exceeded(attempt.origin))
-    rejection = unfit(find(attempt.summary.provider, attempt.summary.model), needs, spent(attempts, None))
+    rejection = unfit(find(attempt.summary.provider, attempt.summary.model), needs, spent(attempts, find, needs))
     if rejection is not None:
         return End(
             "failed",
@@ -239,11 +240,10 @@ def backoff_s(calls: int, retry_after_s: float | None, jitter: float) -> float:
     return max(delay, retry_after_s or 0.0)
 
 
-def spent(attempts: Sequence[AttemptSummaryV1], last_estimate: Decimal | None) -> Decimal:
-    """USD so far; what the last attempt may have cost counts where its cost is unknown."""
-    known = sum((attempt.cost_usd for attempt in attempts if attempt.cost_usd is not None), Decimal(0))
-    unknown_last = bool(attempts) and attempts[-1].cost_usd is None
-    return known + (last_estimate or Decimal(0)) if unknown_last else known
+def spent(attempts: Sequence[AttemptSummaryV1], find: Find, needs: Needs) -> Decimal:
+    """USD so far; an attempt of unknown cost counts as what it may have cost."""
+    costs = (a.cost_usd if a.cost_usd is not None else estimate(find, CandidateV1(provider=a.provider, model=a.model), needs) for a in attempts)
+    return sum((cost for cost in costs if cost is not None), Decimal(0))
 
 
 def _error(summary: AttemptSummaryV1, rejected: tuple[RejectedV1, ...], *, retryable: bool) -> ErrorV1:

@@ -8,13 +8,12 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
-T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[2]
 
 
-async def eventually(check: Callable[[], Awaitable[T] | T], within_s: float = 10.0, every_s: float = 0.05, what: str = "") -> T:
+async def eventually(check: Callable[[], Any], within_s: float = 10.0, every_s: float = 0.05, what: str = "") -> Any:
     """Wait until `check` gives something true, and return it. Raises AssertionError with the last value."""
     deadline = time.monotonic() + within_s
     while True:

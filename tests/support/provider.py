@@ -101,9 +101,7 @@ class Provider:
         error = {"message": f"the script says {behaviour.status}", "type": "scripted", "code": None}
         return web.json_response({"error": error}, status=behaviour.status, headers=headers)
 
-    async def _chat_answer(
-        self, request: web.Request, body: dict[str, Any], prompt: str, behaviour: Behaviour, facts: dict[str, Any]
-    ) -> web.StreamResponse:
+    async def _chat_answer(self, request: web.Request, body: dict[str, Any], prompt: str, behaviour: Behaviour, facts: dict[str, Any]) -> web.StreamResponse:
         text = behaviour.text if behaviour.text is not None else f"You said {facts['prompt_sha256'][:12]}."
         if body.get("stream"):
             return await self._stream(request, body, text, behaviour, facts)
@@ -136,9 +134,7 @@ class Provider:
         await response.write(b"data: [DONE]\n\n")
         return response
 
-    async def _embed_answer(
-        self, request: web.Request, body: dict[str, Any], prompt: str, behaviour: Behaviour, facts: dict[str, Any]
-    ) -> web.StreamResponse:
+    async def _embed_answer(self, request: web.Request, body: dict[str, Any], prompt: str, behaviour: Behaviour, facts: dict[str, Any]) -> web.StreamResponse:
         if behaviour.cut is not None:
             _cut(request)
         dimensions = body.get("dimensions") or behaviour.dimensions
