@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -58,18 +58,16 @@ def read(body: bytes, of: Envelope) -> Accepted | Refused:
     """Decode one request. Raises Undecodable."""
     if len(of.tokens) < 3 or not TENANT.match(of.tokens[1]):
         raise Undecodable(f"subject tokens {of.tokens[1:]!r}: the tenant must match ^[a-z0-9_-]{{1,32}}$, then a kind, then a lane or nothing")
+    body, of = _opened(body, of)
     kind = of.tokens[2]
     model = KINDS.get(kind)
     if model is None:
-        document = _document(body, of.headers)
+        document = _document(body)
         return _refused(document, of, "not_supported", f"kind {kind!r} is not supported; kinds are {', '.join(KINDS)}", "kind")
     try:
-        if of.headers.get("Content-Type", "").startswith(STRUCTURED_CLOUD_EVENT):
-            request: Request = model.model_validate(_document(body, of.headers))
-        else:
-            request = model.model_validate_json(body)
+        request: Request = model.model_validate_json(body)
     except ValidationError as error:
-        document = _document(body, of.headers)
+        document = _document(body)
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         field = ".".join(str(part) for part in first["loc"]) or None
         return _refused(document, of, "invalid_request", _why(first["type"], field, first["msg"]), field)
@@ -150,17 +148,30 @@ def deadline_of(request: Request, lane: str, stored_at: datetime) -> datetime:
     return request.deadline or stored_at + timedelta(seconds=DEFAULT_TIMEOUT_S[lane])
 
 
-def _document(body: bytes, headers: Mapping[str, str]) -> Any:
+def _opened(body: bytes, of: Envelope) -> tuple[bytes, Envelope]:
+    """The request in a structured CloudEvent, whose id and source count as headers; anything else as it is. Raises Undecodable."""
+    if not of.headers.get("Content-Type", "").startswith(STRUCTURED_CLOUD_EVENT):
+        return body, of
+    event = _document(body)
+    if not isinstance(event, dict):
+        return body, of
+    named = {f"ce-{name}": event[name] for name in ("id", "source") if isinstance(event.get(name), str)}
+    return json.dumps(event.get("data")).encode(), replace(of, headers={**of.headers, **named})
+
+
+def _document(body: bytes) -> Any:
     """The body as plain values, for what pydantic refused. Raises Undecodable."""
     try:
-        document = json.loads(body)
+        return json.loads(body, parse_int=_integer)
     except RecursionError:
         return None
     except ValueError as error:
         raise Undecodable(f"the body is not JSON: {str(error)[:200]}") from None
-    if headers.get("Content-Type", "").startswith(STRUCTURED_CLOUD_EVENT) and isinstance(document, dict):
-        return document.get("data")
-    return document
+
+
+def _integer(digits: str) -> int | float:
+    """Python refuses to read very long integers, which are JSON all the same."""
+    return int(digits) if len(digits) < 400 else float(digits)
 
 
 def _id(document: Any, of: Envelope) -> str | None:
@@ -170,7 +181,7 @@ def _id(document: Any, of: Envelope) -> str | None:
         given = of.headers.get("Nats-Msg-Id")
     if given is None and of.headers.get("ce-id"):
         source_and_id = f"{of.headers.get('ce-source', '')}\n{of.headers['ce-id']}"
-        return "ce-" + hashlib.sha256(source_and_id.encode()).hexdigest()[:32]
+        return "ce-" + hashlib.sha256(source_and_id.encode(errors="surrogatepass")).hexdigest()[:32]
     if given is None:
         return f"seq-{of.seq}"
     return given if isinstance(given, str) and REQUEST_ID.match(given) and not given.startswith("seq-") else None
