@@ -1,0 +1,120 @@
+"""One trace per request: who is whose parent, and what an unsampled hop does."""
+
+from collections.abc import Iterator
+
+import pytest
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import SpanKind, StatusCode
+
+from observability import tracing
+from observability.tracing import current_trace, received, span, within
+
+TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
+SAMPLED = {"traceparent": f"00-{TRACE}-{PARENT}-01", "tracestate": "vendor=1"}
+UNSAMPLED = {"traceparent": f"00-{TRACE}-{PARENT}-00"}
+
+
+@pytest.fixture
+def exported() -> Iterator[InMemorySpanExporter]:
+    """Tracing as `configure_tracing` sets it up, exporting into memory."""
+    exporter, provider, before = InMemorySpanExporter(), TracerProvider(), tracing._tracer
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    tracing._tracer = provider.get_tracer("headrace")
+    yield exporter
+    tracing._tracer = before
+    provider.shutdown()
+
+
+def hop(headers: dict[str, str]) -> dict[str, str]:
+    """A message is processed, and one is published while it is: the headers that go out."""
+    with within(received(headers)), span("process call", "consumer"), span("publish attempt", "producer"):
+        trace = current_trace()
+        assert trace is not None
+        return trace.headers()
+
+
+def parent_of(one: ReadableSpan) -> str:
+    assert one.parent is not None
+    return f"{one.parent.span_id:016x}"
+
+
+def id_of(one: ReadableSpan) -> str:
+    assert one.context is not None
+    return f"{one.context.span_id:016x}"
+
+
+def test_an_unsampled_hop_only_copies_the_header(exported: InMemorySpanExporter) -> None:
+    assert hop(UNSAMPLED) == UNSAMPLED
+    assert exported.get_finished_spans() == ()
+
+
+def test_a_hop_without_an_exporter_only_copies_the_header() -> None:
+    assert hop(SAMPLED) == SAMPLED
+
+
+def test_a_sampled_hop_is_a_chain_of_process_and_publish(exported: InMemorySpanExporter) -> None:
+    sent = hop(SAMPLED)
+    publish, process = exported.get_finished_spans()
+    assert (process.name, process.kind, publish.name, publish.kind) == ("process call", SpanKind.CONSUMER, "publish attempt", SpanKind.PRODUCER)
+    assert parent_of(process) == PARENT
+    assert parent_of(publish) == id_of(process)
+    assert sent == {"traceparent": f"00-{TRACE}-{id_of(publish)}-01", "tracestate": "vendor=1"}
+
+
+def test_the_next_hop_is_a_child_of_the_publish_before_it(exported: InMemorySpanExporter) -> None:
+    hop(hop(SAMPLED))
+    first_publish, _, _, second_process = exported.get_finished_spans()
+    assert parent_of(second_process) == id_of(first_publish)
+    assert {f"{one.context.trace_id:032x}" for one in exported.get_finished_spans() if one.context} == {TRACE}
+
+
+def test_two_publishes_of_one_handler_are_siblings(exported: InMemorySpanExporter) -> None:
+    with within(received(SAMPLED)), span("process request", "consumer"):
+        with span("publish call", "producer"):
+            pass
+        with span("publish notice", "producer"):
+            pass
+    call, notice, process = exported.get_finished_spans()
+    assert parent_of(call) == parent_of(notice) == id_of(process)
+
+
+def test_a_failing_span_names_the_error_and_lets_it_rise(exported: InMemorySpanExporter) -> None:
+    with pytest.raises(KeyError), within(received(SAMPLED)), span("process call", "consumer"):
+        raise KeyError("secret")
+    (failed,) = exported.get_finished_spans()
+    assert failed.status.status_code is StatusCode.ERROR
+    assert failed.attributes is not None
+    assert failed.attributes["error.type"] == "KeyError"
+    assert "secret" not in failed.to_json()
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {},
+        {"traceparent": "nonsense"},
+        {"traceparent": f"00-{'0' * 32}-{PARENT}-01"},
+        {"traceparent": f"00-{TRACE}-{'0' * 16}-01"},
+        {"traceparent": f"ff-{TRACE}-{PARENT}-01"},
+    ],
+)
+def test_without_a_usable_header_a_new_trace_begins(headers: dict[str, str]) -> None:
+    one, other = received(headers), received(headers)
+    assert one.trace_id not in (TRACE, other.trace_id, "0" * 32)
+    assert received(one.headers()) == one
+
+
+def test_a_new_trace_is_sampled_only_where_spans_are_exported(exported: InMemorySpanExporter) -> None:
+    assert received({}).sampled
+    tracing._tracer = None
+    assert not received({}).sampled
+
+
+def test_a_trace_is_current_only_while_its_message_is_handled() -> None:
+    with within(received(SAMPLED)):
+        trace = current_trace()
+        assert trace is not None
+        assert trace.trace_id == TRACE
+    assert current_trace() is None
