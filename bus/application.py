@@ -17,6 +17,7 @@ from faststream.nats import NatsBroker, NatsMessage
 from bus.configuration import ConfigSource
 from bus.connection import Bus
 from bus.delivery import Handler
+from bus.patience import Patience, measure
 from bus.provision import drift_of
 from bus.streams import consumers
 from bus.worker import Worker
@@ -26,7 +27,8 @@ from observability.tracing import configure_tracing, shutdown_tracing
 log = structlog.get_logger()
 
 DEFAULT_SLOTS = 256
-PATIENT_SLOTS = 3
+PATIENT_LANES = ("-bulk", "-batch")
+PATIENT_SLOTS = 8
 """Handlers at once for lanes that can wait: few, so that an interactive message never queues behind many of theirs in this process."""
 GRACE_S = 8.0
 Settings = TypeVar("Settings")
@@ -57,6 +59,7 @@ class Application:
         self.ready = asyncio.Event()
         self.fault: str | None = None
         self._registered: list[Registration] = []
+        self._patient: list[Patience] = []
         self._background: list[Callable[[], Awaitable[None]]] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._on_start: list[Callable[[], Awaitable[None]]] = []
@@ -103,22 +106,33 @@ class Application:
     async def _begin(self) -> None:
         """After the signal handlers are in place: wait for configuration, check the consumers, begin."""
         await self.config.wait()
-        self._tasks.append(self._watched(self.config.run()))
+        self._tasks += [self._watched(self.config.run()), self._watched(measure(lambda: self._patient))]
         for begin in self._on_start:
             await begin()
         declared = consumers(self.bus.subjects.root)
         for registration in self._registered:
             consumer = declared[registration.durable]
             await self._check(registration.durable)
-            worker = Worker(self.bus, consumer, registration.handler, service=registration.service, slots=registration.slots)
-            self.workers.append(worker)
-            await worker.start()
+            await self.work(Worker(self.bus, consumer, registration.handler, service=registration.service, slots=registration.slots))
         for run in self._background:
             self._tasks.append(self._watched(run()))
         gc.collect()
         gc.freeze()  # what was made at the start stays: the collector need not walk it between messages
         self.ready.set()
         log.info("ready", consumers=[registration.durable for registration in self._registered])
+
+    async def work(self, worker: Worker) -> None:
+        """Start a worker; it is drained with all others. One of a lane that can wait gives way while the loop is late."""
+        if worker.consumer.durable.endswith(PATIENT_LANES):
+            worker.patience = Patience(worker.slots)
+            self._patient.append(worker.patience)
+        self.workers.append(worker)
+        await worker.start()
+
+    def release(self, worker: Worker) -> None:
+        """Forget a worker that drains in its own time."""
+        self.workers.remove(worker)
+        self._patient = [patience for patience in self._patient if patience is not worker.patience]
 
     async def _check(self, durable: str) -> None:
         """A durable that differs from its declaration is an error with a fix, not silence."""
@@ -156,7 +170,7 @@ class Application:
 
 def slots_of(durable: str) -> int:
     """Messages at once for a durable, by the lane that ends its name."""
-    return PATIENT_SLOTS if durable.endswith(("-bulk", "-batch")) else DEFAULT_SLOTS
+    return PATIENT_SLOTS if durable.endswith(PATIENT_LANES) else DEFAULT_SLOTS
 
 
 def _broker_security(bus: Bus) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from bus.connection import Bus
 from bus.delivery import Delivery, Handler, from_message
 from bus.errors import Unavailable
 from bus.handling import answer
+from bus.patience import Patience
 from bus.provision import ensure_consumer
 from bus.streams import ACK_WAIT_S, Consumer
 
@@ -19,15 +20,17 @@ log = structlog.get_logger()
 
 HEARTBEAT_S = 1.0
 EXPIRES_S = 30.0
+PATIENT_LOOK_S = 0.05
+"""A worker that gave way looks this often whether it may go on."""
 GONE = ("consumer deleted", "no responders", "consumer not found", "stream deleted")
 
 
 class Worker:
     """Feeds one handler from one durable, at most `slots` messages at a time."""
 
-    def __init__(self, bus: Bus, consumer: Consumer, handler: Handler, *, service: str, slots: int) -> None:
+    def __init__(self, bus: Bus, consumer: Consumer, handler: Handler, *, service: str, slots: int, patience: Patience | None = None) -> None:
         self.bus, self.consumer, self.handler, self.service = bus, consumer, handler, service
-        self.slots = slots
+        self.slots, self.patience = slots, patience
         self._asked = 0
         self._running: dict[asyncio.Task[None], Delivery] = {}
         self._heard = 0.0
@@ -68,8 +71,9 @@ class Worker:
 
     async def _pull(self) -> None:
         """Ask for as many messages as there are free slots, a quarter of them at least."""
-        free = self.slots - len(self._running) - self._asked
-        if self._stopping or free <= 0 or (self._asked and free * 4 < self.slots):
+        allowed = self.patience.allowed if self.patience else self.slots
+        free = allowed - len(self._running) - self._asked
+        if self._stopping or free <= 0 or (self._asked and free * 4 < allowed):
             return
         self._asked += free
         request = b'{"batch":%d,"expires":%d,"idle_heartbeat":%d}' % (free, int(EXPIRES_S * 1e9), int(HEARTBEAT_S * 1e9))
@@ -83,7 +87,7 @@ class Worker:
 
     async def _tick(self) -> None:
         while True:
-            await asyncio.sleep(HEARTBEAT_S)
+            await asyncio.sleep(PATIENT_LOOK_S if self.patience else HEARTBEAT_S)
             now = self._loop.time()
             if not self.bus.nc.is_connected:
                 continue

@@ -85,14 +85,13 @@ class Supply:
 
     async def _begin(self, consumer: Consumer) -> None:
         worker = Worker(self.bus, consumer, self._handler, service="adapters", slots=consumer.max_ack_pending)
-        await worker.start()
+        await self._app.work(worker)
         self._workers[consumer.durable] = worker
-        self._app.workers.append(worker)
         log.info("serving", consumer=consumer.durable, slots=consumer.max_ack_pending)
 
     def _leave(self, worker: Worker) -> None:
         """Stop pulling; what runs may finish in its own time."""
-        self._app.workers.remove(worker)
+        self._app.release(worker)
         task = asyncio.create_task(worker.stop(LONGEST_CALL_S))
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)

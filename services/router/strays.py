@@ -50,8 +50,7 @@ class Strays:
         self._subjects = subjects
         if self._worker is None:
             self._worker = Worker(self.bus, consumer, self.handler, service="router", slots=16)
-            await self._worker.start()
-            self.app.workers.append(self._worker)
+            await self.app.work(self._worker)
 
     async def _read_already(self) -> list[str]:
         """What another replica reads by the same durable."""
