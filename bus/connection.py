@@ -143,7 +143,7 @@ class Bus:
         """
         if len(body) > self.body_limit:
             raise TooLarge(f"{len(body)} bytes on {subject!r}: the server takes at most {self.body_limit}")
-        with span(f"publish {subject.split('.')[2]}", "producer", {"messaging.system": "nats", "messaging.operation.type": "send"}):
+        with span(f"publish {self.subjects.kind(subject)}", "producer", {"messaging.system": "nats", "messaging.operation.type": "send"}):
             sent = dict(headers or {})
             trace = current_trace()
             if trace is not None:
@@ -180,7 +180,7 @@ class Bus:
                     return stored.seq
                 raise
             except Unavailable as error:
-                log.warning("backpressure", subject=subject.split(".")[2], error=str(error))
+                log.warning("backpressure", subject=self.subjects.kind(subject), error=str(error))
                 await asyncio.sleep(delay_s)
                 delay_s = min(delay_s * 2, 5.0)
 

@@ -17,6 +17,10 @@ class Subjects:
         """A subject's tokens without root and version: `['request', 'acme', 'chat', 'bulk']`."""
         return subject[len(self.prefix) :].split(".")
 
+    def kind(self, subject: str) -> str:
+        """What a subject carries, for names of few values: `request`, `call` …; others by their first token."""
+        return (self.tokens(subject) if subject.startswith(self.prefix) else subject.split("."))[0]
+
     def request(self, tenant: str, kind: str, lane: str | None = None) -> str:
         return f"{self.prefix}request.{tenant}.{kind}" + (f".{lane}" if lane else "")
 

@@ -1,10 +1,9 @@
 """What travels with a request through every hop: where it came from, and its routing slip."""
 
 from datetime import datetime
-from decimal import Decimal
 from typing import Literal
 
-from .base import Open
+from .base import Open, Usd
 from .content import ChatMessageV1
 from .outcome import AttemptSummaryV1, WarningV1
 from .request import Lane, OutputV1
@@ -25,7 +24,7 @@ class OriginV1(Open):
     deadline: datetime
     replay_of: str | None = None
     trace_id: str | None = None
-    max_cost_usd: Decimal | None = None
+    max_cost_usd: Usd | None = None
     output: OutputV1 | None = None
     stream: bool = False
     encoding: Literal["float", "base64"] = "float"

@@ -34,7 +34,7 @@ class UsageV1(Open):
     reasoning_tokens: int | None = None
 
 
-NO_USAGE = UsageV1(input_tokens=0, output_tokens=0, cache_read_tokens=0, cache_write_tokens=0)
+NO_USAGE = UsageV1(input_tokens=0, output_tokens=0, cache_read_tokens=0, cache_write_tokens=0, cache_write_1h_tokens=0, reasoning_tokens=0)
 """Known to be nothing: the provider never began to answer."""
 
 

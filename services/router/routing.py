@@ -205,7 +205,7 @@ def _next(slip: SlipV1, attempt: AttemptFinishedV1, needs: Needs, find: Find) ->
 def after_verdict(attempt: AttemptFinishedV1, needs: Needs, find: Find, now: datetime) -> Ask | End:
     """A repair turn asks the same candidate again, if deadline and budget allow."""
     attempts = (*attempt.slip.attempts, attempt.summary)
-    if now >= attempt.origin.deadline:
+    if now >= attempt.origin.deadline - TOO_LATE:
         return End("expired", deadline_exceeded(attempt.origin))
     rejection = unfit(find(attempt.summary.provider, attempt.summary.model), needs, spent(attempts, find, needs))
     if rejection is not None:

@@ -8,6 +8,7 @@ from nats.js.errors import APIError, NotFoundError
 from bus.application import Application
 from bus.delivery import Handler
 from bus.errors import Unavailable
+from bus.notices import notify
 from bus.provision import ensure_consumer
 from bus.streams import Consumer
 from bus.worker import Worker
@@ -17,7 +18,7 @@ log = structlog.get_logger()
 
 DURABLE = "router-strays"
 LOOK_EVERY_S = 1.0
-MOST_SUBJECTS = 100
+MOST_PATTERNS = 500
 
 
 class Strays:
@@ -40,11 +41,15 @@ class Strays:
     async def _look(self) -> None:
         pattern = f"{self.bus.subjects.prefix}request.>"
         state = (await self.bus.nc.jetstream().stream_info("REQUESTS", subjects_filter=pattern)).state
-        found = [subject for subject in state.subjects or {} if is_stray(self.bus.subjects.tokens(subject))]
-        subjects = tuple(sorted({*found[:MOST_SUBJECTS], *self._subjects}))
-        if not subjects or subjects == self._subjects:
+        strays = (tokens for tokens in map(self.bus.subjects.tokens, state.subjects or {}) if is_stray(tokens))
+        found = {self.bus.subjects.prefix + pattern_of(tokens) for tokens in strays} - set(self._subjects)
+        if not found or len(self._subjects) >= MOST_PATTERNS:
             return
-        subjects = tuple(sorted({*subjects, *await self._read_already()}))[:MOST_SUBJECTS]
+        subjects = tuple(sorted({*self._subjects, *found, *await self._read_already()})[:MOST_PATTERNS])
+        if len(subjects) == MOST_PATTERNS:
+            await notify(
+                self.bus, "error", "too_many_lanes", "router", f"producers use more than {MOST_PATTERNS} lanes that do not exist; the rest are not read"
+            )
         consumer = Consumer("REQUESTS", DURABLE, subjects)
         await ensure_consumer(self.bus, consumer)
         self._subjects = subjects
@@ -59,6 +64,13 @@ class Strays:
         except NotFoundError:
             return []
         return config.filter_subjects or ([config.filter_subject] if config.filter_subject else [])
+
+
+def pattern_of(tokens: list[str]) -> str:
+    """The pattern by which stray tokens are read; it never meets what a lane's consumer reads."""
+    if len(tokens) < 3:
+        return "request.*"
+    return f"request.*.*.{tokens[3]}" if len(tokens) == 4 else "request.*.*.*.>"
 
 
 def is_stray(tokens: list[str]) -> bool:
