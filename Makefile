@@ -39,8 +39,8 @@ chaos: $(STAMP) ## 30 service kills, 5 server kills, 4,000 requests; the last li
 bench: $(STAMP) ## what one hop and one request cost here
 	$(BIN)/python -m bench
 
-corpus: $(STAMP) ## the shared corpus of requests and answers through the pipeline
-	$(BIN)/python -m tests.corpus
+corpus: $(STAMP) ## recorded provider answers (../shared/corpus, or HEADRACE_CORPUS) through the adapters
+	$(BIN)/python -m pytest -q tests/adapters/test_openai_recordings.py
 
 locks: ## rebuild requirements/*.txt from *.in (needs uv)
 	cd requirements && for name in base local dev; do uv pip compile -q --generate-hashes --no-emit-index-url --no-annotate --no-header $$name.in -o $$name.txt; done
