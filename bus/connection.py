@@ -16,6 +16,7 @@ from nats.aio.msg import Msg
 from pydantic import BaseModel
 
 from bus.errors import Exists, TooLarge, Unavailable
+from bus.replies import Replies
 from bus.subjects import Subjects
 from observability.tracing import current_trace, span
 
@@ -73,10 +74,7 @@ class Bus:
             self.options["user_credentials"] = creds
         if tls_ca:
             self.options["tls"] = ssl.create_default_context(cafile=tls_ca)
-        self._waiting: dict[str, asyncio.Future[Msg]] = {}
-        self._deadlines: dict[str, float] = {}
-        self._count = 0
-        self._reaper: asyncio.Task[None] | None = None
+        self._replies = Replies(self.nc)
 
     @property
     def max_payload(self) -> int:
@@ -94,9 +92,7 @@ class Bus:
                 await self._connect()
         except TimeoutError:
             raise Unavailable(f"no NATS server answers at {self.url}: start one with 'headrace up', or give --nats URL") from None
-        self._inbox = self.nc.new_inbox() + "."
-        await self.nc.subscribe(self._inbox + "*", cb=self._on_answer, pending_msgs_limit=-1, pending_bytes_limit=-1)
-        self._reaper = asyncio.create_task(self._reap())
+        await self._replies.start()
 
     async def _connect(self) -> None:
         while True:
@@ -120,8 +116,7 @@ class Bus:
                 return
 
     async def close(self) -> None:
-        if self._reaper is not None:
-            self._reaper.cancel()
+        self._replies.stop()
         if self.nc.is_connected:
             with contextlib.suppress(nats.errors.Error, OSError, TimeoutError):
                 await asyncio.wait_for(self.nc.flush(2), 3)
@@ -189,20 +184,8 @@ class Bus:
         await self.nc.publish(subject, body, headers=headers)
 
     async def request(self, subject: str, body: bytes, headers: dict[str, str] | None = None, timeout_s: float = ACK_TIMEOUT_S) -> Msg:
-        """One question, one answer, over the shared inbox. Raises Unavailable."""
-        self._count += 1
-        key = str(self._count)
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Msg] = loop.create_future()
-        self._waiting[key], self._deadlines[key] = future, loop.time() + timeout_s
-        try:
-            await self.nc.publish(subject, body, reply=self._inbox + key, headers=headers)
-            return await future
-        except (nats.errors.Error, OSError) as error:
-            raise Unavailable(f"{subject!r}: {error!r}") from error
-        finally:
-            self._waiting.pop(key, None)
-            self._deadlines.pop(key, None)
+        """One question, one answer. Raises Unavailable."""
+        return await self._replies.ask(subject, body, headers, timeout_s)
 
     async def last(self, stream: str, subject: str) -> Stored | None:
         """The last message on a subject or pattern, by direct get."""
@@ -262,34 +245,11 @@ class Bus:
             return Exists(none_on)
         return Unavailable(f"{subject!r}: {error.description} ({error.err_code})")
 
-    async def _on_answer(self, message: Msg) -> None:
-        key = message.subject[len(self._inbox) :]
-        future = self._waiting.pop(key, None)
-        if future is None or future.done():
-            return
-        if message.headers and message.headers.get("Status") == "503":
-            future.set_exception(Unavailable("no stream or service listens there; is it provisioned? ('headrace doctor --apply')"))
-        else:
-            future.set_result(message)
-
-    async def _reap(self) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            await asyncio.sleep(0.25)
-            now = loop.time()
-            for key in [key for key, deadline in self._deadlines.items() if deadline < now]:
-                self._deadlines.pop(key, None)
-                future = self._waiting.pop(key, None)
-                if future is not None and not future.done():
-                    future.set_exception(Unavailable("the bus did not answer in time"))
-
     async def _on_error(self, error: Exception) -> None:
         log.warning("bus_error", error=repr(error))
 
     async def _on_disconnect(self) -> None:
-        for future in self._waiting.values():
-            if not future.done():
-                future.set_exception(Unavailable("disconnected before the answer"))
+        self._replies.fail_all()
 
     async def _on_reconnect(self) -> None:
         log.info("bus_reconnected")
