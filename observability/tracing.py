@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from opentelemetry import trace as otel
+from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
@@ -28,6 +29,8 @@ class Trace:
     span_id: str
     flags: int
     tracestate: str | None = None
+    begun_here: bool = False
+    """No producer began it: the first span is its root, and the sampler decides."""
 
     @property
     def sampled(self) -> bool:
@@ -72,7 +75,7 @@ def received(headers: Mapping[str, str]) -> Trace:
     """The trace that a message belongs to; a new one where its producer began none."""
     match = TRACEPARENT.match(headers.get("traceparent", ""))
     if match is None or match[1] == "0" * 32 or match[2] == "0" * 16:
-        return Trace(secrets.token_hex(16), secrets.token_hex(8), int(_tracer is not None))
+        return Trace(secrets.token_hex(16), secrets.token_hex(8), int(_tracer is not None), begun_here=True)
     return Trace(match[1], match[2], int(match[3], 16), headers.get("tracestate"))
 
 
@@ -86,6 +89,10 @@ def within(trace: Trace) -> Iterator[None]:
         _current.reset(token)
 
 
+def _remote(trace: Trace) -> SpanContext:
+    return SpanContext(int(trace.trace_id, 16), int(trace.span_id, 16), is_remote=True, trace_flags=TraceFlags(trace.flags))
+
+
 @contextmanager
 def span(name: str, kind: Kind, attributes: Mapping[str, str | int | float | bool] | None = None) -> Iterator[otel.Span | None]:
     """A span under the current trace, current itself while it lasts. None (and no cost) where the trace is not sampled or nothing exports."""
@@ -93,11 +100,10 @@ def span(name: str, kind: Kind, attributes: Mapping[str, str | int | float | boo
     if _tracer is None or parent is None or not parent.sampled:
         yield None
         return
-    remote = SpanContext(int(parent.trace_id, 16), int(parent.span_id, 16), is_remote=True, trace_flags=TraceFlags(parent.flags))
-    context = otel.set_span_in_context(NonRecordingSpan(remote))
+    context = Context() if parent.begun_here else otel.set_span_in_context(NonRecordingSpan(_remote(parent)), Context())
     recording = _tracer.start_span(name, context, KINDS[kind], attributes=dict(attributes or {}))
     own = recording.get_span_context()
-    token = _current.set(Trace(parent.trace_id, f"{own.span_id:016x}", int(own.trace_flags), parent.tracestate))
+    token = _current.set(Trace(f"{own.trace_id:032x}", f"{own.span_id:016x}", int(own.trace_flags), parent.tracestate))
     try:
         yield recording
     except BaseException as error:

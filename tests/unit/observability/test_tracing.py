@@ -6,6 +6,7 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import SpanKind, StatusCode
 
 from observability import tracing
@@ -103,7 +104,25 @@ def test_a_failing_span_names_the_error_and_lets_it_rise(exported: InMemorySpanE
 def test_without_a_usable_header_a_new_trace_begins(headers: dict[str, str]) -> None:
     one, other = received(headers), received(headers)
     assert one.trace_id not in (TRACE, other.trace_id, "0" * 32)
-    assert received(one.headers()) == one
+    assert one.begun_here
+    assert received(one.headers()).headers() == one.headers()
+
+
+def test_the_first_span_of_a_trace_that_no_producer_began_is_its_root(exported: InMemorySpanExporter) -> None:
+    sent = hop({})
+    publish, process = exported.get_finished_spans()
+    assert process.parent is None
+    assert process.context is not None
+    assert sent["traceparent"].split("-")[1] == f"{process.context.trace_id:032x}"
+    assert parent_of(publish) == id_of(process)
+
+
+def test_the_sampler_decides_on_a_trace_that_no_producer_began() -> None:
+    before, tracing._tracer = tracing._tracer, TracerProvider(sampler=ALWAYS_OFF).get_tracer("headrace")
+    try:
+        assert hop({})["traceparent"].endswith("-00")
+    finally:
+        tracing._tracer = before
 
 
 def test_a_new_trace_is_sampled_only_where_spans_are_exported(exported: InMemorySpanExporter) -> None:
