@@ -154,7 +154,7 @@ class Bus:
                 if ack.error is None:
                     return ack
                 if ack.error.err_code != WRITE_IN_FLIGHT:
-                    raise await self._refusal(subject, none_on, ack.error)
+                    raise self._refusal(subject, none_on, ack.error)
                 await asyncio.sleep(0.01)
 
     async def persist(self, subject: str, body: bytes, headers: dict[str, str] | None = None, *, none_on: str, stream: str) -> int:
@@ -238,7 +238,7 @@ class Bus:
         stored_at = parse_time(headers["Nats-Time-Stamp"])
         return Stored(headers["Nats-Subject"], int(headers["Nats-Sequence"]), stored_at, headers, message.data)
 
-    async def _refusal(self, subject: str, none_on: str | None, error: ApiError) -> Exception:
+    def _refusal(self, subject: str, none_on: str | None, error: ApiError) -> Exception:
         if error.err_code == WRONG_LAST_SEQUENCE:
             return Exists(none_on or subject)
         if error.err_code == STREAM_FULL and none_on is not None and "per subject" in error.description:

@@ -31,6 +31,18 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def end(process: subprocess.Popen[bytes], timeout_s: float) -> None:
+    """End a child with SIGTERM; after the timeout with SIGKILL. One that has ended already is fine."""
+    if process.poll() is not None:
+        return
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(timeout_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
 class EmbeddedServer:
     """One `nats-server` on loopback with JetStream on `data_dir`; output goes to a file, never to a pipe."""
 
@@ -75,14 +87,8 @@ class EmbeddedServer:
 
     def stop(self, timeout_s: float = 8.0) -> None:
         """End the server with SIGTERM; after the timeout with SIGKILL."""
-        if self.process is None or self.process.poll() is not None:
-            return
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            self.process.wait(timeout_s)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        if self.process is not None:
+            end(self.process, timeout_s)
 
     def _healthy(self) -> bool:
         try:

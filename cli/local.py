@@ -3,7 +3,6 @@
 import asyncio
 import importlib.util
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from collections.abc import MutableMapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from bus.server import free_port
+from bus.server import end, free_port
 from contracts.config import ConfigV1
 from services.adapters.registry import kinds
 from services.local_model.parts import Missing, check
@@ -105,14 +104,8 @@ class LocalModel:
         return self.process is not None and self.process.poll() is not None
 
     def stop(self, timeout_s: float = 3.0) -> None:
-        if self.process is None or self.process.poll() is not None:
-            return
-        self.process.send_signal(signal.SIGTERM)
-        try:
-            self.process.wait(timeout_s)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
+        if self.process is not None:
+            end(self.process, timeout_s)
 
 
 def _environment() -> dict[str, str]:
