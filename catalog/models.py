@@ -1,25 +1,16 @@
 """The models on offer: what the configuration lists, joined with what is published about them."""
 
 import hashlib
-import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import cache
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass
 
+from catalog.kinds import ProviderKind, kinds
 from catalog.prices import FREE, Price, configured
 from catalog.published import NOTHING, Published, published
 from contracts.config import ConfigV1, ModelV1, PriceV1, ProviderV1
 
-
-@dataclass(frozen=True, slots=True)
-class ProviderType:
-    """What is known of all models of a provider type. `prices` is the provider's id in genai-prices."""
-
-    prices: str | None = None
-    free: bool = False
-    capabilities: Mapping[str, bool] = field(default_factory=dict)
+UNKNOWN = ProviderKind(type="", protocol="", base_url="")
+"""What is known of a provider type that no entry names: nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,21 +36,14 @@ class Offer:
         return f"{self.provider}/{self.model}"
 
 
-@cache
-def provider_types() -> Mapping[str, ProviderType]:
-    """The provider types of types.toml."""
-    entries: dict[str, dict[str, Any]] = tomllib.loads(Path(__file__).with_name("types.toml").read_text(encoding="utf-8"))
-    return {name: ProviderType(**entry) for name, entry in entries.items()}
-
-
 class Catalog:
     """All offers of one configuration, with prices resolved once. `revision` names the configuration in price versions."""
 
-    def __init__(self, config: ConfigV1, types: Mapping[str, ProviderType] | None = None, *, revision: int | str | None = None) -> None:
-        known = provider_types() if types is None else types
+    def __init__(self, config: ConfigV1, types: Mapping[str, ProviderKind] | None = None, *, revision: int | str | None = None) -> None:
+        known = kinds() if types is None else types
         version = f"config@{revision if revision is not None else _digest(config)}"
         self._offers = {
-            (provider.id, model.id): _offer(provider, model, known.get(provider.type, ProviderType()), version)
+            (provider.id, model.id): _offer(provider, model, known.get(provider.type, UNKNOWN), version)
             for provider in config.providers
             for model in provider.models
         }
@@ -73,7 +57,7 @@ class Catalog:
         return tuple(self._offers.values())
 
 
-def _offer(provider: ProviderV1, model: ModelV1, kind: ProviderType, version: str) -> Offer:
+def _offer(provider: ProviderV1, model: ModelV1, kind: ProviderKind, version: str) -> Offer:
     known = published(kind.prices, model.id) if kind.prices else NOTHING
     return Offer(
         provider=provider.id,
@@ -81,14 +65,14 @@ def _offer(provider: ProviderV1, model: ModelV1, kind: ProviderType, version: st
         model=model.id,
         context_window=model.context_window or known.context_window,
         dimensions=model.dimensions,
-        capabilities=dict(kind.capabilities) | {str(name): there for name, there in model.capabilities.items()},
+        capabilities={str(name): there for name, there in (kind.capabilities | model.capabilities).items()},
         tasks=model.tasks,
         price=_price(model.price or provider.price, model, kind, known, version),
         timeout_s=provider.timeout_s,
     )
 
 
-def _price(own: PriceV1 | None, model: ModelV1, kind: ProviderType, known: Published, version: str) -> Price | None:
+def _price(own: PriceV1 | None, model: ModelV1, kind: ProviderKind, known: Published, version: str) -> Price | None:
     """The configuration's price, else free of charge, else the published one, else none."""
     if own is not None:
         return configured(own, version, bills_output=model.dimensions is None)

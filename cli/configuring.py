@@ -8,10 +8,10 @@ import yaml
 
 from bus import configuration
 from bus.configuration import BadConfiguration
+from catalog.kinds import kinds
 from cli.session import Failure, Session, fail, run, session_of
 from cli.show import as_json
 from contracts.config import ConfigV1
-from services.adapters.registry import kinds
 
 app = typer.Typer(help="The shared configuration: check, push, show.", no_args_is_help=True)
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from bus.server import end, free_port
+from catalog.kinds import kinds
 from contracts.config import ConfigV1
-from services.adapters.registry import kinds
 from services.local_model.parts import Missing, check
 
 URL_VARIABLE = "HEADRACE_LOCAL_URL"

@@ -49,7 +49,7 @@ class LaneWeightsV1(Closed):
 
 
 class ProviderV1(Closed):
-    """One account at one provider. `type` is a wire protocol or a known provider of `providers.toml`."""
+    """One account at one provider. `type` is a known provider of `catalog/providers.toml`; `openai` stands for any compatible server."""
 
     id: ProviderId
     type: str
@@ -58,7 +58,13 @@ class ProviderV1(Closed):
     max_in_flight: int = Field(default=64, ge=1, le=10000)
     lanes: LaneWeightsV1 = LaneWeightsV1()
     timeout_s: float = Field(default=120, gt=0, le=86400)
+    first_token_timeout_s: float | None = Field(default=None, gt=0, le=86400)
+    """How long a stream may say nothing before its first bytes; absent: as long as the call may take."""
+    idle_timeout_s: float = Field(default=120, gt=0, le=86400)
+    """How long a stream may say nothing between two pieces."""
     headers: dict[str, str] = Field(default_factory=dict)
+    options: dict[str, str] = Field(default_factory=dict)
+    """What the type needs beside: `project`, `location`, `region`, `api_version` …"""
     models: tuple[ModelV1, ...] = Field(min_length=1)
     price: PriceV1 | None = None
     """The price of every model of this provider that has none of its own."""

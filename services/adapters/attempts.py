@@ -44,7 +44,7 @@ def attempt_of(call: CallV1, outcome: Answer | Failure, offer: Offer | None, dia
         origin=call.origin,
         slip=slip,
         summary=summary,
-        message=answer.message if answer else None,
+        message=outcome.message if isinstance(outcome, Answer) else outcome.partial,
         embeddings=answer.embeddings if answer else None,
         response_model=answer.response_model if answer else None,
         response_id=answer.response_id if answer else None,

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 import aiohttp
 import structlog
 
-from bus.configuration import MissingSecret, expand
+from bus.configuration import MissingSecret
+from catalog.kinds import UnknownProviderType
 from catalog.models import Catalog, Offer
 from contracts.config import ConfigV1, ProviderV1
-from services.adapters.openai.client import OpenAIClient
-from services.adapters.registry import UnknownProviderType, kind_of
+
+from .clients import Misconfigured, client_of
+from .protocol import Client
 
 log = structlog.get_logger()
-
-PROTOCOLS = {"openai": OpenAIClient}
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Providers:
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
         self._session: aiohttp.ClientSession | None = None
-        self._clients: dict[str, OpenAIClient | Unusable] = {}
+        self._clients: dict[str, Client | Unusable] = {}
         self._catalog: Catalog | None = None
 
     async def start(self) -> None:
@@ -47,21 +47,17 @@ class Providers:
         self._catalog = Catalog(config, revision=revision)
         self._clients = {provider.id: self._client(provider) for provider in config.providers}
 
-    def client(self, provider: str) -> OpenAIClient | Unusable:
+    def client(self, provider: str) -> Client | Unusable:
         return self._clients.get(provider, Unusable(f"provider {provider!r} is not configured here"))
 
     def offer(self, provider: str, model: str) -> Offer | None:
         return self._catalog.find(provider, model) if self._catalog else None
 
-    def _client(self, provider: ProviderV1) -> OpenAIClient | Unusable:
+    def _client(self, provider: ProviderV1) -> Client | Unusable:
         if self._session is None:
             raise RuntimeError("providers are not started")
         try:
-            kind = kind_of(provider.type)
-            key = expand(provider.api_key, self._environ) if provider.api_key else None
-            headers = {name: expand(value, self._environ) for name, value in provider.headers.items()}
-            base_url = expand(provider.base_url or kind.base_url, self._environ)
-        except (UnknownProviderType, MissingSecret) as error:
+            return client_of(provider, self._session, self._environ)
+        except (UnknownProviderType, MissingSecret, Misconfigured) as error:
             log.error("provider_unusable", provider=provider.id, why=str(error))
             return Unusable(str(error))
-        return PROTOCOLS[kind.protocol](self._session, base_url, key, headers, kind, provider_id=provider.id)

@@ -1,12 +1,6 @@
 """Server-sent events out of a byte stream (WHATWG HTML, section 9.2.6), whatever way it was cut into chunks."""
 
-from dataclasses import dataclass
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    data: str
-    name: str = "message"
+from .protocol import Event
 
 
 class SseReader:

@@ -13,10 +13,9 @@ import pytest
 
 from contracts.content import text_of
 from contracts.request import ChatRequestV1, EmbedRequestV1
-from services.adapters.openai.client import OpenAIClient
 from services.adapters.protocol import Answer, DeltaPiece, Failure
-from services.adapters.registry import kind_of
 from services.local_model.parts import PACKAGES
+from tests.support.clients import client_at
 
 pytestmark = [
     pytest.mark.model,
@@ -40,7 +39,7 @@ def chat(base_url: str, model: str = "smollm2", timeout_s: float = 60, **fields:
 
     async def run() -> Answer | Failure:
         async with aiohttp.ClientSession() as session:
-            client = OpenAIClient(session, base_url, None, {}, kind_of("local"))
+            client = client_at(session, base_url, "local")
             return await client.chat(request, model, timeout_s=timeout_s, idempotency_key="k", on_delta=pieces.append)
 
     return asyncio.run(run()), pieces
@@ -49,7 +48,7 @@ def chat(base_url: str, model: str = "smollm2", timeout_s: float = 60, **fields:
 def embed(base_url: str, *texts: str, **fields: object) -> Answer | Failure:
     async def run() -> Answer | Failure:
         async with aiohttp.ClientSession() as session:
-            client = OpenAIClient(session, base_url, None, {}, kind_of("local"))
+            client = client_at(session, base_url, "local")
             request = EmbedRequestV1.model_validate({"input": texts, **fields})
             return await client.embed(request, "wordllama", timeout_s=30, idempotency_key="k")
 

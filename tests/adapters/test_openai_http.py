@@ -12,9 +12,8 @@ import pytest
 from aiohttp import web
 
 from contracts.request import ChatRequestV1, EmbedRequestV1
-from services.adapters.openai.client import OpenAIClient
-from services.adapters.protocol import Answer, DeltaPiece, Failure
-from services.adapters.registry import kind_of
+from services.adapters.protocol import Answer, Client, DeltaPiece, Failure
+from tests.support.clients import client_at
 
 KEY = "sk-secret-0123456789"
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -31,15 +30,15 @@ async def provider(handler: Handler, **client: Any) -> Any:
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
-    options = {"api_key": KEY, "headers": {}, "kind": kind_of("openai"), **client}
+    options = {"key": KEY, **client}
     try:
         async with aiohttp.ClientSession() as session:
-            yield OpenAIClient(session, url, **options)
+            yield client_at(session, url, **options)
     finally:
         await runner.cleanup()
 
 
-async def chat(client: OpenAIClient, on_delta: Any = None, timeout_s: float = 5, **fields: Any) -> Answer | Failure:
+async def chat(client: Client, on_delta: Any = None, timeout_s: float = 5, **fields: Any) -> Answer | Failure:
     request = ChatRequestV1.model_validate({"messages": [{"role": "user", "content": "the prompt"}], **fields})
     return await client.chat(request, "m", timeout_s=timeout_s, idempotency_key="acme/job-1/1", on_delta=on_delta)
 
@@ -112,7 +111,7 @@ def test_what_is_sent() -> None:
     assert body == {"model": "m", "messages": [{"role": "user", "content": "the prompt"}]}
 
 
-@pytest.mark.parametrize("client", [{"api_key": None}, {"kind": kind_of("local")}])
+@pytest.mark.parametrize("client", [{"key": None}, {"type_name": "local"}])
 def test_no_credential_is_sent_where_there_is_none_to_send(client: dict[str, Any]) -> None:
     seen: list[bool] = []
 
@@ -217,7 +216,7 @@ def test_a_provider_that_is_not_there_cannot_have_billed() -> None:
 
     async def run() -> Answer | Failure:
         async with aiohttp.ClientSession() as session:
-            return await chat(OpenAIClient(session, f"http://127.0.0.1:{port}/v1/", None, {}, kind_of("vllm")))
+            return await chat(client_at(session, f"http://127.0.0.1:{port}/v1/", "vllm"))
 
     failure = failed(asyncio.run(run()))
     assert (failure.type, failure.usage_known_zero) == ("unavailable", True)
@@ -228,7 +227,7 @@ def test_a_provider_that_is_not_there_cannot_have_billed() -> None:
 def test_a_base_url_that_cannot_be_dialled_is_a_failure_that_says_so(url: str) -> None:
     async def run() -> Answer | Failure:
         async with aiohttp.ClientSession() as session:
-            return await chat(OpenAIClient(session, url, None, {}, kind_of("vllm")))
+            return await chat(client_at(session, url, "vllm"))
 
     failure = failed(asyncio.run(run()))
     assert (failure.type, failure.usage_known_zero) == ("unavailable", True)
@@ -310,3 +309,34 @@ def test_one_connection_serves_many_calls(stream: bool) -> None:
 
     asyncio.run(run())
     assert len(peers) < 5  # one, unless this machine is so busy that the end of a stream comes late
+
+
+def test_a_stream_that_says_nothing_any_more_fails_with_what_had_arrived() -> None:
+    stalled = failed(ask(streaming(sse(piece("Grü")), then="hold"), {"idle_timeout_s": 0.2}, stream=True))
+    assert stalled.type == "timeout" and "0.2 s" in stalled.message
+    assert stalled.partial is not None and stalled.partial.all_parts()[0].model_dump()["content"] == "Grü"
+
+
+def test_a_stream_that_never_begins_fails_before_the_calls_own_timeout() -> None:
+    silent = failed(ask(streaming(b"", then="hold"), {"first_token_timeout_s": 0.2}, stream=True))
+    assert silent.type == "timeout" and "first bytes" in silent.message and not silent.usage_known_zero
+
+
+def test_an_embeddings_request_beyond_the_providers_limit_is_asked_in_several_calls() -> None:
+    asked: list[int] = []
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        texts = (await request.json())["input"]
+        asked.append(len(texts))
+        data = [{"index": at, "embedding": [float(len(text))]} for at, text in enumerate(texts)]
+        return web.json_response({"model": "e", "data": data, "usage": {"prompt_tokens": len(texts)}})
+
+    async def run() -> Answer | Failure:
+        async with provider(handler) as client:
+            request = EmbedRequestV1(input=tuple("x" * length for length in range(1, 4100)))
+            outcome: Answer | Failure = await client.embed(request, "m", timeout_s=20, idempotency_key="k")
+            return outcome
+
+    outcome = asyncio.run(run())
+    assert isinstance(outcome, Answer) and outcome.embeddings == [[float(length)] for length in range(1, 4100)]
+    assert asked == [2048, 2048, 3] and outcome.usage.input_tokens == 4099

@@ -14,9 +14,8 @@ import pytest
 from aiohttp import web
 
 from contracts.request import ChatRequestV1, EmbedRequestV1
-from services.adapters.openai.client import OpenAIClient
 from services.adapters.protocol import Answer, DeltaPiece, Failure
-from services.adapters.registry import kind_of
+from tests.support.clients import client_at
 
 CORPUS = Path(os.environ.get("HEADRACE_CORPUS") or Path(__file__).parents[3] / "shared" / "corpus")
 PROVIDERS = ("openai", "vllm", "ollama", "local", "compatible", "deepseek", "groq", "openrouter", "xai", "azure")
@@ -53,7 +52,7 @@ def streams(line: dict[str, Any]) -> bool:
 
 async def ask(url: str, session: aiohttp.ClientSession, line: dict[str, Any]) -> tuple[Answer | Failure, list[DeltaPiece]]:
     pieces: list[DeltaPiece] = []
-    client = OpenAIClient(session, f"{url}/r/{line['id']}", "key-of-nobody", {}, kind_of("openai"))
+    client = client_at(session, f"{url}/r/{line['id']}", key="key-of-nobody")
     request = ChatRequestV1.model_validate({"messages": [{"role": "user", "content": "x"}], "stream": streams(line)})
     return await client.chat(request, "m", timeout_s=20, idempotency_key="k", on_delta=pieces.append), pieces
 
@@ -129,7 +128,7 @@ def test_every_recorded_embedding_is_understood() -> None:
             for line in lines:
                 given = line["request"]["input"]
                 texts = ("x",) if isinstance(given, str) else tuple("x" for _ in given)
-                client = OpenAIClient(session, f"{url}/r/{line['id']}", None, {}, kind_of("openai"))
+                client = client_at(session, f"{url}/r/{line['id']}")
                 outcome = await client.embed(EmbedRequestV1(input=texts), "m", timeout_s=5, idempotency_key="k")
                 if line["status"] != 200:
                     assert isinstance(outcome, Failure), line["id"]

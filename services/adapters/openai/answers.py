@@ -6,7 +6,7 @@ from typing import Any
 from pydantic_core import from_json
 
 from contracts.content import ChatMessageV1, Part, ReasoningPart, TextPart, ToolCallPart
-from contracts.outcome import FinishReason, UsageV1, WarningV1
+from contracts.outcome import FinishReason, UsageV1
 
 from ..protocol import Answer, Failure
 from .errors import failure_in_body
@@ -25,7 +25,7 @@ FINISH_REASONS: dict[str, FinishReason] = {
 }
 
 
-def chat_answer(body: Any, warnings: tuple[WarningV1, ...] = ()) -> Answer | Failure:
+def chat_answer(body: Any) -> Answer | Failure:
     """The body of a 200 to `POST /chat/completions`."""
     if not isinstance(body, dict):
         return unreadable("is not a JSON object")
@@ -42,7 +42,6 @@ def chat_answer(body: Any, warnings: tuple[WarningV1, ...] = ()) -> Answer | Fai
         usage=usage_of(body.get("usage")),
         response_model=text_or_none(body.get("model")),
         response_id=text_or_none(body.get("id")),
-        warnings=warnings,
         cost_usd=cost_of(body.get("usage")),
     )
 

@@ -1,11 +1,11 @@
 """Our requests as chat-completions and embeddings bodies; what the wire cannot say is warned of or refused, never lost in silence."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic_core import to_json
 
+from catalog.kinds import ProviderKind
 from contracts.content import (
     BlobPart,
     ChatMessageV1,
@@ -24,9 +24,9 @@ from contracts.content import (
 from contracts.outcome import WarningV1
 from contracts.request import ChatRequestV1, EmbedRequestV1, OutputV1
 
-from ..registry import ProviderKind
+from ..conversion import Conversion, Unconvertible, merge_options
+from ..protocol import Body
 
-Body = dict[str, Any]
 OWNED = frozenset({"model", "messages", "input", "stream"})
 """What `provider_options` may not replace: the router chose the model, and the reader depends on the rest."""
 AUDIO_FORMATS = {"audio/x-wav": "wav", "audio/wave": "wav", "audio/vnd.wave": "wav", "audio/mpeg": "mp3", "audio/x-mp3": "mp3", "audio/x-flac": "flac"}
@@ -37,23 +37,6 @@ STRICT_KEYWORDS = frozenset(
         *("minItems", "maxItems"),
     }
 )
-
-
-class Unconvertible(ValueError):
-    """The wire protocol has no way to say a part of the request."""
-
-
-@dataclass
-class Conversion:
-    """One request on its way to one kind of provider; gathers the warnings."""
-
-    kind: ProviderKind
-    warnings: list[WarningV1] = field(default_factory=list)
-
-    def dropped(self, what: str) -> None:
-        warning = WarningV1(type="dropped_parameter", message=f"{what}: {self.kind.type} does not take it; it was left out")
-        if warning not in self.warnings:
-            self.warnings.append(warning)
 
 
 def chat_body(request: ChatRequestV1, model: str, kind: ProviderKind, provider_id: str | None = None) -> tuple[Body, tuple[WarningV1, ...]]:
@@ -67,7 +50,7 @@ def chat_body(request: ChatRequestV1, model: str, kind: ProviderKind, provider_i
         body["stream"] = True
         if kind.stream_usage:
             body["stream_options"] = {"include_usage": True}
-    _merge_options(body, request.provider_options, conversion, provider_id)
+    merge_options(body, request.provider_options, conversion, provider_id, owned=OWNED)
     return body, tuple(conversion.warnings)
 
 
@@ -77,22 +60,8 @@ def embed_body(request: EmbedRequestV1, model: str, kind: ProviderKind, provider
     body: Body = {"model": model, "input": list(request.input), "encoding_format": request.encoding}
     if request.dimensions is not None:
         body["dimensions"] = request.dimensions
-    _merge_options(body, request.provider_options, conversion, provider_id)
+    merge_options(body, request.provider_options, conversion, provider_id, owned=OWNED)
     return body, tuple(conversion.warnings)
-
-
-def _merge_options(body: Body, options: dict[str, dict[str, Any]], conversion: Conversion, provider_id: str | None) -> None:
-    """Options under the provider's type, then under its id, on top of the body; null takes a field away."""
-    for owner in dict.fromkeys((conversion.kind.type, provider_id)):
-        for name, value in options.get(owner or "", {}).items():
-            if name in OWNED:
-                conversion.dropped(f"provider_options.{owner}.{name}")
-            elif value is None:
-                body.pop(name, None)
-            elif name == "stream_options" and isinstance(value, dict):
-                body[name] = {**value, **body.get(name, {})}
-            else:
-                body[name] = value
 
 
 def _sampling(request: ChatRequestV1, kind: ProviderKind) -> Body:

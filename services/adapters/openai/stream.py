@@ -1,15 +1,14 @@
 """A streamed chat completion put together again, piece by piece."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic_core import from_json, to_json
 
 from contracts.content import ChatMessageV1, Part, ReasoningPart, TextPart, ToolCallPart
 from contracts.delta import ToolCallDeltaV1
-from contracts.outcome import WarningV1
 
-from ..protocol import Answer, DeltaPiece, Failure
+from ..protocol import Answer, DeltaPiece, Event, Failure
 from .answers import called_with, content_of, cost_of, finish_of, reasoning_of, text_or_none, tool_call_part, usage_of
 from .errors import failure_in_body
 
@@ -27,9 +26,8 @@ class _Building:
 class StreamedAnswer:
     """Feed the data of each event; `done` after the last one; then `result`."""
 
-    def __init__(self, warnings: tuple[WarningV1, ...] = ()) -> None:
+    def __init__(self) -> None:
         self.done = False
-        self._warnings = warnings
         self._parts: list[_Building] = []
         self._finish: str | None = None
         self._usage: Any = None
@@ -42,8 +40,9 @@ class StreamedAnswer:
         """The model said why it stopped, or the server that all was sent."""
         return self.done or self._finish is not None or self._failure is not None
 
-    def feed(self, data: str, *, cut: bool = False) -> list[DeltaPiece]:
+    def feed(self, event: Event, *, cut: bool = False) -> list[DeltaPiece]:
         """The pieces in one event's data. An error object or unreadable data ends the stream, unless the event was `cut` off by its end."""
+        data = event.data
         if data.strip() == "[DONE]":
             self.done = True
             return []
@@ -126,9 +125,9 @@ class StreamedAnswer:
     def result(self) -> Answer | Failure:
         """The whole answer, or why there is none."""
         if self._failure is not None:
-            return self._failure
+            return replace(self._failure, partial=self._message())
         if not self.complete:
-            return Failure("truncated_stream", "the provider's stream ended before the model had finished")
+            return Failure("truncated_stream", "the provider's stream ended before the model had finished", partial=self._message())
         parts = tuple(self._built(at, part) for at, part in enumerate(self._parts)) or (TextPart(content=""),)
         return Answer(
             message=ChatMessageV1(role="assistant", parts=parts),
@@ -140,9 +139,13 @@ class StreamedAnswer:
             usage=usage_of(self._usage),
             response_model=self._model,
             response_id=self._id,
-            warnings=self._warnings,
             cost_usd=cost_of(self._usage),
         )
+
+    def _message(self) -> ChatMessageV1 | None:
+        """What there is so far."""
+        parts = tuple(self._built(at, part) for at, part in enumerate(self._parts))
+        return ChatMessageV1(role="assistant", parts=parts) if parts else None
 
     def _built(self, at: int, part: _Building) -> Part:
         text = "".join(part.text)

@@ -6,7 +6,6 @@ import math
 import struct
 from typing import Any
 
-from contracts.outcome import WarningV1
 from contracts.request import EmbedRequestV1
 
 from ..protocol import Answer, Embeddings, Failure
@@ -14,7 +13,7 @@ from .answers import cost_of, text_or_none, unreadable, usage_of
 from .errors import failure_in_body
 
 
-def embed_answer(body: Any, request: EmbedRequestV1, warnings: tuple[WarningV1, ...] = ()) -> Answer | Failure:
+def embed_answer(body: Any, request: EmbedRequestV1) -> Answer | Failure:
     """The body of a 200 to `POST /embeddings`, in the order of `input` and in the encoding that was asked for."""
     if not isinstance(body, dict):
         return unreadable("is not a JSON object")
@@ -39,7 +38,6 @@ def embed_answer(body: Any, request: EmbedRequestV1, warnings: tuple[WarningV1, 
         usage=usage,
         response_model=text_or_none(body.get("model")),
         response_id=text_or_none(body.get("id")),
-        warnings=warnings,
         cost_usd=cost_of(body.get("usage")),
     )
 

@@ -14,7 +14,7 @@ from contracts.request import EmbedRequestV1
 from services.adapters.openai.answers import chat_answer, usage_of
 from services.adapters.openai.stream import StreamedAnswer
 from services.adapters.openai.vectors import embed_answer
-from services.adapters.protocol import Answer, DeltaPiece, Failure
+from services.adapters.protocol import Answer, DeltaPiece, Event, Failure
 
 
 def completion(message: dict[str, Any], finish: str | None = "stop", **fields: Any) -> dict[str, Any]:
@@ -120,7 +120,7 @@ def call(index: int | None, arguments: Any, call_id: str | None = None, name: st
 
 def streamed(*events: str) -> tuple[list[DeltaPiece], Answer | Failure]:
     stream = StreamedAnswer()
-    pieces = [piece for event in events for piece in stream.feed(event)]
+    pieces = [piece for event in events for piece in stream.feed(Event(event))]
     return pieces, stream.result()
 
 

@@ -12,7 +12,7 @@ from services.adapters.openai.answers import chat_answer
 from services.adapters.openai.errors import failure_of
 from services.adapters.openai.stream import StreamedAnswer
 from services.adapters.openai.vectors import embed_answer
-from services.adapters.protocol import Answer, Failure
+from services.adapters.protocol import Answer, Event, Failure
 
 NAMES = st.sampled_from(
     [
@@ -68,7 +68,7 @@ def test_any_chat_body(body: Any) -> None:
 def test_any_stream(events: list[Any]) -> None:
     stream = StreamedAnswer()
     for event in events:
-        stream.feed(json.dumps(event))
+        stream.feed(Event(json.dumps(event)))
     outcome = stream.result()
     assert isinstance(outcome, Answer | Failure)
 

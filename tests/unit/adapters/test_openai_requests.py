@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
+from catalog.kinds import UnknownProviderType, kind_of, kinds
 from contracts.request import ChatRequestV1, EmbedRequestV1
-from services.adapters.openai.convert import Unconvertible, chat_body, embed_body, is_strict
-from services.adapters.registry import UnknownProviderType, kind_of, kinds
+from services.adapters.conversion import Unconvertible
+from services.adapters.openai.convert import chat_body, embed_body, is_strict
 
 OPENAI, VLLM, OLLAMA = kind_of("openai"), kind_of("vllm"), kind_of("ollama")
 

@@ -5,7 +5,8 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.adapters.sse import Event, SseReader
+from services.adapters.protocol import Event
+from services.adapters.sse import SseReader
 
 STREAM = (
     '\ufeffdata: {"a": 1}\r\n\r\n: a comment\nevent: error\ndata: first\ndata:second\nid: 7\nretry: 10\n\ndata\n\n'

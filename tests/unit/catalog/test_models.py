@@ -1,18 +1,15 @@
 """Offers: the configuration joined with what is known of types and models."""
 
-import tomllib
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from catalog.models import Catalog, Offer, provider_types
+from catalog.models import Catalog, Offer
 from contracts.config import ConfigV1
 from contracts.outcome import UsageV1
 
 USAGE = UsageV1(input_tokens=1_000_000, output_tokens=0)
-ADAPTERS = Path(__file__).parents[3] / "services" / "adapters" / "providers.toml"
 
 
 def catalog(*models: Any, kind: str = "openai", revision: int | None = None, **provider: Any) -> Catalog:
@@ -69,11 +66,3 @@ def test_a_capability_that_nobody_denies_is_present() -> None:
     assert local.can("tools") and not local.can("vision")
     assert not offer({"id": "m"}, kind="local").can("tools")
     assert offer({"id": "m", "capabilities": ["tools"]}, kind="local").can("tools")
-
-
-@pytest.mark.skipif(not ADAPTERS.exists(), reason="the adapters are not part of this checkout")
-def test_types_agree_with_the_providers_that_adapters_know() -> None:
-    listed = tomllib.loads(ADAPTERS.read_text(encoding="utf-8"))
-    wanted = {name: (entry.get("prices"), entry.get("free", False), entry.get("capabilities", {})) for name, entry in listed.items()}
-    known = {name: (kind.prices, kind.free, kind.capabilities) for name, kind in provider_types().items()}
-    assert {name: known.get(name) for name in wanted} == wanted

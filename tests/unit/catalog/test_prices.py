@@ -9,7 +9,8 @@ from genai_prices import Usage, calc_price
 from hypothesis import given
 from hypothesis import strategies as st
 
-from catalog.models import Catalog, provider_types
+from catalog.kinds import kinds
+from catalog.models import Catalog
 from catalog.money import money
 from catalog.prices import FREE, Price, configured
 from catalog.published import published
@@ -131,4 +132,4 @@ def _seconds(plain: Price, counted: UsageV1) -> float:
 
 
 def test_free_types_are_the_local_ones() -> None:
-    assert {name for name, kind in provider_types().items() if kind.free} == {"ollama", "local"}
+    assert {name for name, kind in kinds().items() if kind.free} == {"ollama", "local"}

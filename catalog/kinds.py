@@ -1,17 +1,19 @@
-"""The known providers of `providers.toml`, as values."""
+"""The known provider types of `providers.toml`, as values."""
 
 import tomllib
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, TypeAdapter
 
 from contracts.base import Closed
 from contracts.config import Capability
 from contracts.content import Modality
+
+Auth = Literal["bearer", "none", "x-api-key", "api-key", "x-goog-api-key", "aws", "google"]
 
 
 class ProviderKind(Closed):
@@ -20,9 +22,9 @@ class ProviderKind(Closed):
     type: str
     protocol: str
     base_url: str
-    auth: Literal["bearer", "none"] = "bearer"
+    auth: Auth = "bearer"
     key_required: bool = False
-    health_path: str
+    health_path: str | None = None
     prices: str | None = None
     free: bool = False
     capabilities: dict[Capability, bool] = Field(default_factory=dict)
@@ -30,6 +32,8 @@ class ProviderKind(Closed):
     reasoning_field: str | None = None
     media_urls: frozenset[Modality] = frozenset({"image"})
     stream_usage: bool = True
+    embed_batch: int | None = Field(default=None, ge=1)
+    settings: dict[str, Any] = Field(default_factory=dict)
 
 
 class UnknownProviderType(LookupError):

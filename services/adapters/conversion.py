@@ -1,0 +1,59 @@
+"""One request on its way to one kind of provider: what the wire cannot say is warned of or refused, never lost in silence."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from catalog.kinds import ProviderKind
+from contracts.outcome import WarningV1
+
+from .protocol import Body
+
+
+class Unconvertible(ValueError):
+    """The wire protocol has no way to say a part of the request."""
+
+
+@dataclass
+class Conversion:
+    """Gathers the warnings of one request."""
+
+    kind: ProviderKind
+    warnings: list[WarningV1] = field(default_factory=list)
+
+    def dropped(self, what: str) -> None:
+        """Something was left out."""
+        self._warn("dropped_parameter", f"{what}: {self.kind.type} does not take it; it was left out")
+
+    def translated(self, what: str, into: str) -> None:
+        """Something was said in another way."""
+        self._warn("translated_parameter", f"{what}: {self.kind.type} takes {into} instead")
+
+    def _warn(self, kind: str, message: str) -> None:
+        warning = WarningV1(type=kind, message=message)
+        if warning not in self.warnings:
+            self.warnings.append(warning)
+
+
+def merge_options(
+    body: Body,
+    options: Mapping[str, Mapping[str, Any]],
+    conversion: Conversion,
+    provider_id: str | None,
+    *,
+    owned: frozenset[str],
+) -> None:
+    """Options under the provider's type, then under its id, on top of the body; null takes a field away.
+
+    `owned`: what options may not replace, since the router chose it or the reader depends on it.
+    """
+    for owner in dict.fromkeys((conversion.kind.type, provider_id)):
+        for name, value in options.get(owner or "", {}).items():
+            if name in owned:
+                conversion.dropped(f"provider_options.{owner}.{name}")
+            elif value is None:
+                body.pop(name, None)
+            elif isinstance(value, dict) and isinstance(body.get(name), dict) and name == "stream_options":
+                body[name] = {**value, **body[name]}
+            else:
+                body[name] = value

@@ -1,0 +1,34 @@
+"""Chat completions and embeddings: https://platform.openai.com/docs/api-reference/chat, as many servers speak them."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from functools import partial
+
+from catalog.kinds import ProviderKind
+from contracts.request import ChatRequestV1, EmbedRequestV1
+
+from ..protocol import Exchange, Failure
+from .answers import chat_answer
+from .convert import chat_body, embed_body
+from .errors import failure_of
+from .stream import StreamedAnswer
+from .vectors import embed_answer
+
+
+class OpenAI:
+    """One provider of this protocol; `provider_id` names its own provider_options."""
+
+    def __init__(self, kind: ProviderKind, provider_id: str | None = None, options: Mapping[str, str] | None = None) -> None:
+        self._kind, self._provider_id = kind, provider_id
+
+    def chat(self, request: ChatRequestV1, model: str) -> Exchange:
+        body, warnings = chat_body(request, model, self._kind, self._provider_id)
+        stream = StreamedAnswer if request.stream else None
+        return Exchange("/chat/completions", body, whole=chat_answer, stream=stream, warnings=warnings)
+
+    def embed(self, request: EmbedRequestV1, model: str) -> Exchange:
+        body, warnings = embed_body(request, model, self._kind, self._provider_id)
+        return Exchange("/embeddings", body, whole=partial(embed_answer, request=request), warnings=warnings)
+
+    def failure(self, status: int, headers: Mapping[str, str], body: bytes, now: datetime) -> Failure:
+        return failure_of(status, headers, body, now)

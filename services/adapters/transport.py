@@ -1,0 +1,238 @@
+"""The only I/O of the protocols spoken over aiohttp: one HTTP call, and every way in which it can end."""
+
+import asyncio
+import io
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import aiohttp
+from pydantic_core import PydanticSerializationError, from_json, to_json
+from yarl import URL
+
+from contracts.outcome import WarningV1
+from contracts.request import ChatRequestV1, EmbedRequestV1
+
+from .batches import after_others, batches_of, joined
+from .conversion import Unconvertible
+from .protocol import Answer, DeltaPiece, Event, Exchange, Failure, OnDelta, Streamed, WireProtocol
+from .sse import SseReader
+from .whole import tell_whole
+
+CONNECT_S = 10.0
+LARGE_BYTES = 1 << 20
+"""aiohttp wants larger bodies as a file, so that it can yield between writes."""
+AFTER_DONE_S = 0.05
+"""How long the end of a finished stream is waited for, so that its connection can serve the next call."""
+MAX_MESSAGE = 500
+Authorize = Callable[[str, bytes], Awaitable[Mapping[str, str]]]
+"""Headers that prove who asks, for a URL and a body; awaited before each call. Raises NotAuthorized."""
+
+
+class NotAuthorized(Exception):
+    """No credential could be had; says what to do."""
+
+
+class HttpClient:
+    """One provider's endpoint. The session is shared; give it a connector without a limit: concurrency is the bus's business."""
+
+    def __init__(
+        self,
+        session: aiohttp.ClientSession,
+        base_url: str,
+        protocol: WireProtocol,
+        *,
+        headers: Mapping[str, str],
+        secrets: frozenset[str] = frozenset(),
+        authorize: Authorize | None = None,
+        first_token_s: float | None = None,
+        idle_s: float | None = None,
+        embed_batch: int | None = None,
+    ) -> None:
+        self._session, self._protocol, self._authorize = session, protocol, authorize
+        self._base_url = base_url.strip().rstrip("/")
+        self._headers = {"Content-Type": "application/json", **headers}
+        self._secrets = sorted((secret for secret in secrets if len(secret) >= 6), key=len, reverse=True)
+        self._first_token_s, self._idle_s, self._embed_batch = first_token_s, idle_s, embed_batch
+
+    async def chat(self, request: ChatRequestV1, model: str, *, timeout_s: float, idempotency_key: str, on_delta: OnDelta | None = None) -> Answer | Failure:
+        """Asks for the next message. `on_delta` hears the pieces of a streamed answer; the answer is whole in any case."""
+        return await self._call(lambda: self._protocol.chat(request, model), timeout_s, idempotency_key, on_delta if request.stream else None)
+
+    async def embed(self, request: EmbedRequestV1, model: str, *, timeout_s: float, idempotency_key: str) -> Answer | Failure:
+        """Asks for one vector for each text, in as many calls as the provider's limit makes of them."""
+        batches = batches_of(request, self._embed_batch)
+        ends_at = asyncio.get_running_loop().time() + timeout_s
+        answers: list[Answer] = []
+        for number, batch in enumerate(batches):
+            key = idempotency_key if len(batches) == 1 else f"{idempotency_key}-{number}"
+            outcome = await self._embed_once(batch, model, ends_at - asyncio.get_running_loop().time(), key)
+            if isinstance(outcome, Failure):
+                return after_others(outcome, answers)
+            answers.append(outcome)
+        return joined(answers)
+
+    async def _embed_once(self, request: EmbedRequestV1, model: str, timeout_s: float, idempotency_key: str) -> Answer | Failure:
+        return await self._call(lambda: self._protocol.embed(request, model), timeout_s, idempotency_key, None)
+
+    async def _call(self, convert: Callable[[], Exchange], timeout_s: float, idempotency_key: str, on_delta: OnDelta | None) -> Answer | Failure:
+        try:
+            exchange = convert()
+            payload = to_json(exchange.body)
+        except (Unconvertible, PydanticSerializationError) as error:
+            return Failure("invalid_request", str(error)[:MAX_MESSAGE], usage_known_zero=True)
+        outcome = await self._within(timeout_s, exchange, payload, idempotency_key, on_delta)
+        return _warned(outcome, exchange.warnings) if isinstance(outcome, Answer) else self._redacted(outcome)
+
+    async def _within(self, timeout_s: float, exchange: Exchange, payload: bytes, idempotency_key: str, on_delta: OnDelta | None) -> Answer | Failure:
+        """Every way in which the network can end a call; `expired` is told from a timeout that the transport raised itself."""
+        clock = asyncio.timeout(max(0.0, timeout_s))
+        try:
+            async with clock:
+                return await self._dial(exchange, payload, idempotency_key, on_delta)
+        except NotAuthorized as error:
+            return Failure("auth", str(error), usage_known_zero=True)
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            return Failure("unavailable", f"cannot connect: {_words(error)}", usage_known_zero=True)
+        except TimeoutError as error:
+            if clock.expired():
+                return Failure("timeout", f"no complete answer within {timeout_s:g} s")
+            return Failure("timeout", f"the connection timed out: {_words(error)}")
+        except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
+            return Failure("unavailable", f"base_url cannot be dialled: {_words(error)}; correct it in the configuration", usage_known_zero=True)
+        except (aiohttp.ClientError, OSError) as error:
+            return Failure("unavailable", f"the connection broke before the whole answer came: {_words(error)}")
+        except ValueError as error:
+            return Failure("unavailable", f"the provider's answer is not JSON ({_words(error)}); check that base_url is right")
+
+    async def _dial(self, exchange: Exchange, payload: bytes, idempotency_key: str, on_delta: OnDelta | None) -> Answer | Failure:
+        url = self._base_url + exchange.path
+        headers = {**self._headers, "Idempotency-Key": idempotency_key, **exchange.headers}
+        if self._authorize is not None:
+            headers.update(await self._authorize(url, payload))
+        response = await self._post(url, payload, headers, self._first_token_s if exchange.stream else None)
+        try:
+            if response.status != 200:
+                return await self._refused(response)
+            if exchange.stream is not None and _streams(response):
+                return await self._read_stream(response, exchange, exchange.stream(), on_delta or _ignore)
+            answer = exchange.whole(from_json(await response.read(), allow_inf_nan=False))
+            if on_delta is not None and isinstance(answer, Answer) and answer.message is not None:
+                tell_whole(answer.message, on_delta)
+            return answer
+        finally:
+            response.close()  # a response that was read to its end has given its connection back already
+
+    async def _post(self, url: str, payload: bytes, headers: Mapping[str, str], limit_s: float | None) -> aiohttp.ClientResponse:
+        """Ask, and wait for the status line; for that of a stream no longer than for its first bytes."""
+        try:
+            target = URL(url, encoded="%" in url)
+        except ValueError as error:
+            raise aiohttp.InvalidURL(url, str(error)) from error
+        try:
+            async with asyncio.timeout(limit_s) as clock:
+                body = payload if len(payload) <= LARGE_BYTES else io.BytesIO(payload)
+                return await self._session.post(
+                    target, data=body, headers=headers, allow_redirects=False, timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S)
+                )
+        except TimeoutError:
+            if clock.expired():
+                raise Stalled(f"no first bytes of the stream within {limit_s:g} s") from None
+            raise
+
+    async def _read_stream(self, response: aiohttp.ClientResponse, exchange: Exchange, answer: Streamed, on_delta: OnDelta) -> Answer | Failure:
+        framing = (exchange.framing or SseReader)()
+        try:
+            async for chunk in self._chunks(response):
+                _feed(answer, framing.feed(chunk), on_delta)
+                if answer.done:
+                    break
+        except (aiohttp.ClientError, OSError) as error:
+            if isinstance(error, TimeoutError) and not isinstance(error, Stalled):
+                raise
+            if not answer.complete:
+                ended = answer.result()
+                partial = ended.partial if isinstance(ended, Failure) else None
+                if isinstance(error, Stalled):
+                    return Failure("timeout", str(error), partial=partial)
+                return Failure("truncated_stream", f"the provider's stream broke before the model had finished: {_words(error)}", partial=partial)
+        if answer.done:
+            await _drain(response)
+        else:
+            _feed(answer, framing.close(), on_delta, cut=True)
+        return answer.result()
+
+    async def _chunks(self, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+        """The bytes as they come; raises Stalled when the next ones take too long."""
+        limit_s, waited = self._first_token_s, "the first bytes of the stream"
+        while True:
+            try:
+                async with asyncio.timeout(limit_s) as clock:
+                    chunk = await response.content.readany()
+            except TimeoutError:
+                if not clock.expired():
+                    raise
+                raise Stalled(f"no {waited} within {limit_s:g} s") from None
+            if not chunk:
+                return
+            yield chunk
+            limit_s, waited = self._idle_s, "further bytes of the stream"
+
+    async def _refused(self, response: aiohttp.ClientResponse) -> Failure:
+        if 300 <= response.status < 400:
+            where = response.headers.get("Location", "elsewhere")
+            return Failure("unavailable", f"the provider redirects to {where[:200]!r}; set that as base_url", str(response.status), usage_known_zero=True)
+        if response.status < 300:
+            return Failure("unavailable", f"the provider answered HTTP {response.status} where 200 is due", str(response.status))
+        try:
+            body = await response.content.read(64 * 1024)
+        except aiohttp.ClientError:
+            body = b""
+        return self._protocol.failure(response.status, response.headers, body, datetime.now(UTC))
+
+    def _redacted(self, failure: Failure) -> Failure:
+        """Secrets out, and no longer than a message may be: providers echo keys."""
+        message, code = failure.message, failure.provider_code
+        for secret in self._secrets:
+            message = message.replace(secret, "***")
+            code = code.replace(secret, "***") if code else code
+        return replace(failure, message=message[:MAX_MESSAGE], provider_code=code[:100] if code else code)
+
+
+class Stalled(TimeoutError):
+    """A stream that says nothing any more."""
+
+
+def _ignore(_: DeltaPiece) -> None:
+    return None
+
+
+def _warned(answer: Answer, warnings: tuple[WarningV1, ...]) -> Answer:
+    return replace(answer, warnings=(*warnings, *answer.warnings)) if warnings else answer
+
+
+def _streams(response: aiohttp.ClientResponse) -> bool:
+    """By the content type; some servers name none when they stream, so only plain JSON is taken as a whole answer."""
+    return response.content_type != "application/json"
+
+
+def _feed(answer: Streamed, events: list[Event], on_delta: OnDelta, *, cut: bool = False) -> None:
+    for event in events:
+        if answer.done:
+            return
+        for piece in answer.feed(event, cut=cut):
+            on_delta(piece)
+
+
+async def _drain(response: aiohttp.ClientResponse) -> None:
+    """Reads the end of a finished stream; gives the connection up where none comes."""
+    with suppress(TimeoutError, aiohttp.ClientError):
+        async with asyncio.timeout(AFTER_DONE_S):
+            async for _ in response.content.iter_any():
+                pass
+
+
+def _words(error: BaseException) -> str:
+    """What an exception says, with its type: many say nothing."""
+    return f"{type(error).__name__}: {error}".rstrip(": ")
