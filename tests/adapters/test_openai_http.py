@@ -333,10 +333,10 @@ def test_an_embeddings_request_beyond_the_providers_limit_is_asked_in_several_ca
 
     async def run() -> Answer | Failure:
         async with provider(handler) as client:
-            request = EmbedRequestV1(input=tuple("x" * length for length in range(1, 4100)))
+            request = EmbedRequestV1(input=tuple("x" * (1 + number % 300) for number in range(4099)))
             outcome: Answer | Failure = await client.embed(request, "m", timeout_s=20, idempotency_key="k")
             return outcome
 
     outcome = asyncio.run(run())
-    assert isinstance(outcome, Answer) and outcome.embeddings == [[float(length)] for length in range(1, 4100)]
+    assert isinstance(outcome, Answer) and outcome.embeddings == [[float(1 + number % 300)] for number in range(4099)]
     assert asked == [2048, 2048, 3] and outcome.usage.input_tokens == 4099

@@ -1,0 +1,1 @@
+"""Recorded provider traffic as the judge of the adapters: `make corpus`."""

@@ -1,0 +1,1 @@
+"""One module a wire protocol: what a recording says, worked out without the adapters' code."""
