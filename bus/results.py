@@ -67,6 +67,7 @@ def event_headers(outcome: ResultV1) -> dict[str, str]:
         "ce-id": f"{outcome.tenant}.{outcome.request_id}",
         "ce-subject": outcome.request_id,
         "ce-time": outcome.finished_at.isoformat(),
+        "ce-datacontenttype": "application/json",
         "Content-Type": "application/json",
     }
 

@@ -3,19 +3,18 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import jsonschema_rs
 from pydantic import ValidationError
 
+from bus import cloud_events
 from contracts.base import REQUEST_ID, TENANT
 from contracts.origin import OriginV1
 from contracts.request import DEFAULT_TIMEOUT_S, KINDS, LANES, MAX_TIMEOUT_S, ChatRequestV1, EmbedRequestV1, Lane, Request
 from contracts.result import ErrorV1
-
-STRUCTURED_CLOUD_EVENT = "application/cloudevents+json"
 
 
 class Undecodable(ValueError):
@@ -32,6 +31,8 @@ class Envelope:
     stored_at: datetime
     sha256: str
     trace_id: str | None
+    event: Mapping[str, str] = field(default_factory=dict)
+    """The attributes of the CloudEvent that it is, if it is one."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,11 @@ def read(body: bytes, of: Envelope) -> Accepted | Refused:
     """Decode one request. Raises Undecodable."""
     if len(of.tokens) < 3 or not TENANT.match(of.tokens[1]):
         raise Undecodable(f"subject tokens {of.tokens[1:]!r}: the tenant must match ^[a-z0-9_-]{{1,32}}$, then a kind, then a lane or nothing")
-    body, of = _opened(body, of)
+    if of.headers:
+        opened = _opened(body, of)
+        if isinstance(opened, Refused):
+            return opened
+        body, of = opened
     kind = of.tokens[2]
     model = KINDS.get(kind)
     if model is None:
@@ -148,15 +153,20 @@ def deadline_of(request: Request, lane: str, stored_at: datetime) -> datetime:
     return request.deadline or stored_at + timedelta(seconds=DEFAULT_TIMEOUT_S[lane])
 
 
-def _opened(body: bytes, of: Envelope) -> tuple[bytes, Envelope]:
-    """The request in a structured CloudEvent, whose id and source count as headers; anything else as it is. Raises Undecodable."""
-    if not of.headers.get("Content-Type", "").startswith(STRUCTURED_CLOUD_EVENT):
+def _opened(body: bytes, of: Envelope) -> tuple[bytes, Envelope] | Refused:
+    """The request in a CloudEvent, whose attributes the envelope then has; anything else as it is. Raises Undecodable."""
+    event: Any = None
+    try:
+        if cloud_events.is_structured(of.headers):
+            event = _document(body)
+            of = replace(of, event=cloud_events.structured(event))
+            return json.dumps(cloud_events.data_of(event)).encode(), of
+        of = replace(of, event=cloud_events.binary(of.headers))
+        cloud_events.check_binary(of.event, of.headers)
         return body, of
-    event = _document(body)
-    if not isinstance(event, dict):
-        return body, of
-    named = {f"ce-{name}": event[name] for name in ("id", "source") if isinstance(event.get(name), str)}
-    return json.dumps(event.get("data")).encode(), replace(of, headers={**of.headers, **named})
+    except cloud_events.BadEvent as error:
+        carried = _readable(body) if event is None else event.get("data") if isinstance(event, dict) else None
+        return _refused(carried, of, "invalid_request" if error.supported else "not_supported", str(error), error.field)
 
 
 def _document(body: bytes) -> Any:
@@ -169,6 +179,14 @@ def _document(body: bytes) -> Any:
         raise Undecodable(f"the body is not JSON: {str(error)[:200]}") from None
 
 
+def _readable(body: bytes) -> Any:
+    """The body as plain values, None where it is not JSON: an event that is refused for its attributes may carry anything."""
+    try:
+        return _document(body)
+    except Undecodable:
+        return None
+
+
 def _integer(digits: str) -> int | float:
     """Python refuses to read very long integers, which are JSON all the same."""
     return int(digits) if len(digits) < 400 else float(digits)
@@ -179,8 +197,8 @@ def _id(document: Any, of: Envelope) -> str | None:
     given = document.get("id") if isinstance(document, dict) else None
     if given is None:
         given = of.headers.get("Nats-Msg-Id")
-    if given is None and of.headers.get("ce-id"):
-        source_and_id = f"{of.headers.get('ce-source', '')}\n{of.headers['ce-id']}"
+    if given is None and of.event.get("id"):
+        source_and_id = f"{of.event.get('source', '')}\n{of.event['id']}"
         return "ce-" + hashlib.sha256(source_and_id.encode(errors="surrogatepass")).hexdigest()[:32]
     if given is None:
         return f"seq-{of.seq}"

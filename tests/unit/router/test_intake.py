@@ -1,5 +1,6 @@
 """Intake: whatever bytes come, an accepted request, a refusal by name, or an undecodable body follows."""
 
+import base64
 import hashlib
 import json
 import re
@@ -47,7 +48,9 @@ ALMOST = st.fixed_dictionaries(
 SUBJECTS = st.sampled_from(["request.acme.chat", "request.acme.embed.bulk", "request.acme.chat.express", "request.acme.think", "request.acme.chat.bulk.more"])
 CONTENT_TYPES = st.sampled_from(["application/json", "application/cloudevents+json"])
 HEADERS = st.fixed_dictionaries({}, optional={"Content-Type": CONTENT_TYPES}) | st.dictionaries(
-    st.sampled_from(["Nats-Msg-Id", "ce-id", "ce-source", "Content-Type", "traceparent"]), st.text(max_size=70), max_size=5
+    st.sampled_from(["Nats-Msg-Id", "ce-id", "ce-source", "ce-specversion", "ce-type", "Content-Type", "traceparent"]),
+    st.text(max_size=70) | st.sampled_from(["1.0", "application/cloudevents+json", "%ff"]),
+    max_size=5,
 )
 
 
@@ -272,23 +275,111 @@ def test_a_schema_that_refers_to_itself_is_accepted() -> None:
 # CloudEvents
 
 
+EVENT: dict[str, Any] = {"specversion": "1.0", "id": "e-1", "source": "/shop", "type": "headrace.request.v1"}
+STRUCTURED = {"Content-Type": "application/cloudevents+json; charset=utf-8"}
+BINARY = {f"ce-{name}": value for name, value in EVENT.items()}
+EVENT_ID = "ce-" + hashlib.sha256(b"/shop\ne-1").hexdigest()[:32]
+CHAT_BASE64 = base64.b64encode(json.dumps(CHAT).encode()).decode()
+
+
 def test_a_structured_cloud_event_carries_the_request_as_its_data() -> None:
-    event = {"specversion": "1.0", "id": "e-1", "source": "/shop", "type": "headrace.request.v1", "data": {**CHAT, "id": "job-1"}}
-    assert taken(event, headers={"Content-Type": "application/cloudevents+json; charset=utf-8"}).origin.request_id == "job-1"
+    assert taken({**EVENT, "data": {**CHAT, "id": "job-1"}}, headers=STRUCTURED).origin.request_id == "job-1"
 
 
-def test_a_structured_cloud_event_without_an_id_in_its_data_is_known_by_source_and_id() -> None:
-    event = {"specversion": "1.0", "id": "e-1", "source": "/shop", "type": "headrace.request.v1", "data": CHAT}
-    binary = taken(CHAT, headers={"ce-id": "e-1", "ce-source": "/shop"}).origin.request_id
-    assert taken(event, headers={"Content-Type": "application/cloudevents+json"}).origin.request_id == binary
+@pytest.mark.parametrize("name", ["Content-Type", "content-type", "CONTENT-TYPE"])
+@pytest.mark.parametrize("media_type", ["application/cloudevents+json", "Application/CloudEvents+JSON; charset=UTF-8"])
+def test_a_structured_cloud_event_is_known_by_its_media_type_however_it_is_spelt(name: str, media_type: str) -> None:
+    assert taken({**EVENT, "data": CHAT}, headers={name: media_type}).origin.request_id == EVENT_ID
+
+
+def test_the_same_event_has_the_same_id_in_either_mode() -> None:
+    assert taken({**EVENT, "data": CHAT}, headers=STRUCTURED).origin.request_id == EVENT_ID
+    assert taken(CHAT, headers=BINARY).origin.request_id == EVENT_ID
+
+
+def test_an_event_id_in_a_header_is_percent_decoded_once_and_unquoted() -> None:
+    ids = {taken(CHAT, headers={**BINARY, "ce-id": spelt}).origin.request_id for spelt in ("a%20%E2%82%AC%2541", '"a %e2%82%ac%2541"')}
+    assert ids == {taken({**EVENT, "id": "a €%41", "data": CHAT}, headers=STRUCTURED).origin.request_id}
+
+
+def test_the_data_of_an_event_may_be_base64() -> None:
+    assert taken({**EVENT, "data_base64": CHAT_BASE64}, headers=STRUCTURED).origin.request_id == EVENT_ID
+
+
+def test_attributes_that_nobody_knows_are_ignored() -> None:
+    taken({**EVENT, "data": CHAT, "partitionkey": "x", "sampledrate": 30, "subject": "s", "dataschema": "urn:x"}, headers=STRUCTURED)
+    taken(CHAT, headers={**BINARY, "ce-partitionkey": "x", "CE-Surprise": "y"})
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"specversion": "0.3"}, "specversion"),
+        ({"specversion": None}, "specversion"),
+        ({"specversion": 1.0}, "specversion"),
+        ({"source": ""}, "source"),
+        ({"type": None}, "type"),
+        ({"datacontenttype": "application/xml"}, "datacontenttype"),
+        ({"datacontenttype": "text/json-not"}, "datacontenttype"),
+        ({"data_base64": CHAT_BASE64}, "data_base64"),
+        ({"data": ..., "data_base64": "%%%"}, "data_base64"),
+        ({"data": ..., "data_base64": "é"}, "data_base64"),
+        ({"data": ..., "data_base64": 7}, "data_base64"),
+        ({"data": ..., "data_base64": base64.b64encode(b"<xml/>").decode()}, "data_base64"),
+        ({"data": ...}, "data"),
+    ],
+)
+def test_an_event_that_breaks_its_format_is_refused_by_the_attributes_name(changes: dict[str, Any], field: str) -> None:
+    event = {name: value for name, value in {**EVENT, "data": CHAT, **changes}.items() if value is not ...}
+    outcome = refused(event, headers=STRUCTURED)
+    assert (outcome.error.type, outcome.error.field) == ("invalid_request", field)
+    assert outcome.origin.request_id == (EVENT_ID if changes.get("source") != "" else "ce-" + hashlib.sha256(b"\ne-1").hexdigest()[:32])
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"ce-specversion": "2.0"}, "ce-specversion"),
+        ({"ce-source": ""}, "ce-source"),
+        ({"ce-type": ""}, "ce-type"),
+        ({"ce-datacontenttype": "text/plain"}, "ce-datacontenttype"),
+        ({"Content-Type": "application/octet-stream"}, "ce-datacontenttype"),
+        ({"ce-subject": "%C0%A0"}, "ce-subject"),
+    ],
+)
+def test_a_binary_event_that_breaks_its_format_is_refused_under_the_requests_id(changes: dict[str, str], field: str) -> None:
+    outcome = refused({**CHAT, "id": "job-1"}, headers={**BINARY, **changes})
+    assert (outcome.error.type, outcome.error.field, outcome.origin.request_id) == ("invalid_request", field, "job-1")
+
+
+def test_an_event_of_another_content_type_is_refused_though_its_body_is_not_json() -> None:
+    outcome = judged(b"<request/>", headers={**BINARY, "ce-datacontenttype": "application/xml"})
+    assert isinstance(outcome, Refused)
+    assert (outcome.origin.request_id, outcome.error.field) == (EVENT_ID, "ce-datacontenttype")
+
+
+@pytest.mark.parametrize("media_type", ["application/json", "application/vnd.shop+json", "text/json; charset=utf-8"])
+def test_any_json_media_type_will_do(media_type: str) -> None:
+    taken({**EVENT, "datacontenttype": media_type, "data": CHAT}, headers=STRUCTURED)
+    taken(CHAT, headers={**BINARY, "ce-datacontenttype": media_type, "Content-Type": media_type})
+
+
+@pytest.mark.parametrize("media_type", ["application/cloudevents-batch+json", "application/cloudevents+avro", "application/cloudevents"])
+def test_batches_and_other_event_formats_are_not_supported(media_type: str) -> None:
+    error = refused([{**EVENT, "data": CHAT}], headers={"Content-Type": media_type}).error
+    assert (error.type, error.field) == ("not_supported", "content-type")
+
+
+def test_a_media_type_without_an_event_is_nobodys_business() -> None:
+    taken(CHAT, headers={"Content-Type": "text/plain"})
 
 
 @pytest.mark.parametrize(
     "data", ['{"messages": [{"role": "user", "content": "\\ud800"}]}', "[]", "null", '"text"', '{"input": ["hi"], "seed": ' + "9" * 5000 + "}"]
 )
 def test_a_structured_cloud_event_is_judged_like_the_bare_request(data: str) -> None:
-    headers = {"Content-Type": "application/cloudevents+json"}
-    bare, event = judged(data.encode()), judged(f'{{"id": "e-1", "source": "\\udc80", "data": {data}}}'.encode(), headers=headers)
+    head = json.dumps({**EVENT, "source": "\udc80"})[:-1]
+    bare, event = judged(data.encode()), judged(f'{head}, "data": {data}}}'.encode(), headers=STRUCTURED)
     assert isinstance(bare, Refused)
     assert isinstance(event, Refused)
     assert event.error.type == bare.error.type
@@ -297,7 +388,12 @@ def test_a_structured_cloud_event_is_judged_like_the_bare_request(data: str) -> 
 
 @pytest.mark.parametrize("body", ["[1]", "3", "null"])
 def test_a_structured_cloud_event_that_is_no_object_is_refused(body: str) -> None:
-    ends_in_a_result(judged(body.encode(), headers={"Content-Type": "application/cloudevents+json"}))
+    ends_in_a_result(judged(body.encode(), headers=STRUCTURED))
+
+
+def test_a_structured_cloud_event_that_is_not_json_is_undecodable() -> None:
+    with pytest.raises(Undecodable):
+        judged(b"<event/>", headers=STRUCTURED)
 
 
 def test_an_event_id_may_hold_any_text() -> None:
