@@ -12,12 +12,13 @@ import nats.errors
 from nats.aio.msg import Msg
 from pydantic import BaseModel, ValidationError
 
+from bus.awaiting import NoResult, Results
 from bus.connection import Bus
 from bus.errors import Unavailable
 from bus.reading import first_since, in_order
-from contracts.base import REQUEST_ID
 from contracts.cancel import CancelV1
 from contracts.delta import DeltaV1
+from contracts.identity import usable
 from contracts.request import LANES, EmbedRequestV1, Request
 from contracts.result import ResultV1
 
@@ -25,10 +26,6 @@ LOOK_AGAIN_S = 2.0
 """How often a waiting reader asks the stream, in case the live copy was lost with a connection."""
 
 Model = TypeVar("Model", bound=BaseModel)
-
-
-class NoResult(Exception):
-    """No result came within the time that the caller gave; the request goes on and its result can be read later."""
 
 
 class NotStored(Exception):
@@ -57,13 +54,16 @@ class HeadraceClient:
         ack = await self.bus.publish(subject, json.dumps(body, ensure_ascii=False).encode())
         if ack.duplicate:
             raise NotStored(f"request {body['id']!r} was dropped by the bus as a duplicate; publish it again")
-        usable = isinstance(body["id"], str) and REQUEST_ID.match(body["id"]) and not body["id"].startswith("seq-")
-        return str(body["id"]) if usable else f"seq-{ack.seq}"
+        return str(body["id"]) if usable(body["id"]) else f"seq-{ack.seq}"
 
     async def result(self, request_id: str, timeout_s: float = 120) -> ResultV1:
         """The result of a request, awaited for `timeout_s`. Raises NoResult."""
         async with self._listening(self.bus.subjects.result(self.tenant, request_id)) as heard:
             return await self._await_result(request_id, heard, timeout_s)
+
+    def awaiting(self) -> Results:
+        """For many results at once: `async with client.awaiting() as results`, then `results.result(id, timeout_s)`."""
+        return Results(self.bus, self.tenant)
 
     async def ask(self, request: dict[str, Any] | Request, lane: str = "interactive", timeout_s: float = 120) -> ResultV1:
         """Publish a request and await its result."""

@@ -29,7 +29,7 @@ async def first_since(bus: Bus, stream: str, subject: str, since: datetime | Non
     """The sequence of the first message on `subject` stored at `since` or later, 1 for None; past the end when there is none."""
     if since is None:
         return 1
-    low, high = 1, await _past_the_end(bus, stream, subject)
+    low, high = 1, await past_the_end(bus, stream, subject)
     while low < high:
         middle = (low + high) // 2
         found = await _at_or_after(bus, stream, subject, middle)
@@ -40,7 +40,8 @@ async def first_since(bus: Bus, stream: str, subject: str, since: datetime | Non
     return low
 
 
-async def _past_the_end(bus: Bus, stream: str, subject: str) -> int:
+async def past_the_end(bus: Bus, stream: str, subject: str) -> int:
+    """The sequence after the last message on `subject`, 1 when there is none."""
     last = await bus.last(stream, subject)
     return 1 if last is None else last.seq + 1
 

@@ -1,46 +1,74 @@
 """`headrace dead`: messages that no service could handle, shown and sent again."""
 
 import base64
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 from rich.table import Table
 
 from bus.connection import Bus
-from bus.replay import NotReplayable, dead_letters, find, replay
+from bus.letters import Chosen, find, letters
+from cli import dead_replay
+from cli.results import since_of
 from cli.session import Failure, Session, run, session_of
-from cli.show import as_json, console, escaped
+from cli.show import JsonArray, as_json, console, escaped
 from contracts.dead_letter import DeadLetterV1
 
 app = typer.Typer(help="Dead letters: list, show, replay.", no_args_is_help=True)
+dead_replay.register(app)
 
-LetterId = Annotated[str, typer.Argument(metavar="ID", help="As 'headrace dead list' prints it.")]
+ROWS_A_TABLE = 200
 
 
 @app.command("list")
-def list_letters(context: typer.Context) -> None:
-    """All dead letters, oldest first; with --tenant those of one. With --json an array."""
-    run(_list(session_of(context)))
+def list_letters(
+    context: typer.Context,
+    service: Annotated[str | None, typer.Option(help="Those that this service buried.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Those with this reason.")] = None,
+    since: Annotated[str | None, typer.Option(help="From then on: an age (10m, 2h), a time or a sequence.")] = None,
+) -> None:
+    """Dead letters, oldest first; with --tenant those of one. With --json an array."""
+    session = session_of(context)
+    run(_list(session, Chosen(service, session.tenant_given, reason, since_of(since, datetime.now(UTC)))))
 
 
-async def _list(session: Session) -> int:
+async def _list(session: Session, chosen: Chosen) -> int:
     async with session.bus() as bus:
-        letters = [letter async for letter in dead_letters(bus, session.tenant_given)]
-    if session.json:
-        as_json([letter.model_dump(mode="json") for letter in letters])
-        return 0
-    table = Table(title="Dead letters")
-    for name in ("id", "at", "tenant", "request", "reason", "message"):
-        table.add_column(name, overflow="fold")
-    for letter in letters:
-        at = letter.failed_at.isoformat(timespec="seconds")
-        table.add_row(letter.id, at, letter.tenant or "", letter.request_id or "", letter.reason, escaped(letter.message[:200]))
-    console().print(table)
+        found = (letter async for _, letter in letters(bus, chosen))
+        if session.json:
+            array = JsonArray()
+            async for letter in found:
+                array.add(letter.model_dump(mode="json"))
+            array.end()
+        else:
+            await _print_tables(found)
     return 0
 
 
+async def _print_tables(found: AsyncIterator[DeadLetterV1]) -> None:
+    """A table for every so many letters, so that a hundred thousand need no memory."""
+    table, printed = _table(), False
+    async for letter in found:
+        at = letter.failed_at.isoformat(timespec="seconds")
+        table.add_row(letter.id, at, letter.tenant or "", letter.request_id or "", letter.reason, escaped(letter.message[:200]))
+        if table.row_count == ROWS_A_TABLE:
+            console().print(table)
+            table, printed = _table(), True
+    if table.row_count or not printed:
+        console().print(table)
+
+
+def _table() -> Table:
+    table = Table(title="Dead letters")
+    for name in ("id", "at", "tenant", "request", "reason", "message"):
+        table.add_column(name, overflow="fold")
+    return table
+
+
 @app.command("show")
-def show(context: typer.Context, letter_id: LetterId) -> None:
+def show(context: typer.Context, letter_id: Annotated[str, typer.Argument(metavar="ID", help="As 'headrace dead list' prints it.")]) -> None:
     """One dead letter, its bytes as text where they are text."""
     run(_show(session_of(context), letter_id))
 
@@ -53,33 +81,6 @@ async def _show(session: Session, letter_id: str) -> int:
         body = base64.b64decode(document.pop("body_base64"))
         document["body"] = body.decode("utf-8", errors="backslashreplace")
     as_json(document)
-    return 0
-
-
-@app.command("replay")
-def replay_letter(
-    context: typer.Context,
-    letter_id: LetterId,
-    route: Annotated[str | None, typer.Option(help="As a new request, over this route.")] = None,
-    model: Annotated[str | None, typer.Option(help="As a new request, to this provider/model.")] = None,
-) -> None:
-    """Send the same bytes again, only while the request has no result; with --route or --model a new request."""
-    run(_replay(session_of(context), letter_id, route, model))
-
-
-async def _replay(session: Session, letter_id: str, route: str | None, model: str | None) -> int:
-    async with session.bus() as bus:
-        letter = await _found(bus, letter_id)
-        try:
-            done = await replay(bus, letter, route=route, model=model)
-        except NotReplayable as error:
-            raise Failure(str(error)) from error
-    if session.json:
-        as_json({"id": letter_id, "request_id": done.request_id, "sent": done.sent, "subject": done.subject})
-    elif done.sent:
-        print(f"sent to {done.subject}" + (f"; read its result with 'headrace results {done.request_id}'" if done.request_id else ""))
-    else:
-        print(f"nothing sent: request {done.request_id} has its result; read it with 'headrace results {done.request_id}'")
     return 0
 
 

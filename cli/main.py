@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cli import asking, configuring, costs, dead, doctor, models, publishing, results, tracing, up
+from cli import asking, configuring, costs, dead, doctor, models, publishing, replaying, results, tracing, up
 from cli.session import Session
 from observability.logs import configure_logs
 
@@ -35,7 +35,7 @@ def global_options(
     context.obj = Session(nats=nats, creds=creds, tls_ca=tls_ca, tenant_given=tenant, json=json)
 
 
-for module in (up, asking, publishing, results, tracing, models, costs, doctor):
+for module in (up, asking, publishing, replaying, results, tracing, models, costs, doctor):
     module.register(app)
 app.add_typer(dead.app, name="dead")
 app.add_typer(configuring.app, name="config")

@@ -1,15 +1,14 @@
 """`headrace publish`: a file of requests in, a file of results out."""
 
-import asyncio
 import json
 from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any, TextIO
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from bus.client import HeadraceClient
+from cli.batches import Bar, bar, each
 from cli.session import Failure, Session, run, session_of
 from cli.show import as_json, json_line, notes
 from contracts.result import ResultV1
@@ -41,9 +40,8 @@ async def _publish(session: Session, file: Path, out: Path | None, concurrency: 
     handle = out.open("a" if resume else "w") if out is not None else None
     try:
         async with session.client() as client:
-            with Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=notes()) as progress:
-                line = progress.add_task("publish", total=len(requests), completed=len(requests) - len(todo))
-                counts += await _all(client, todo, concurrency, timeout_s, handle, progress, line)
+            with bar("publish", total=len(requests), done=len(requests) - len(todo)) as progress:
+                counts += await _all(client, todo, concurrency, timeout_s, handle, progress)
     finally:
         if handle is not None:
             handle.close()
@@ -82,22 +80,16 @@ def _earlier(out: Path) -> dict[Any, str]:
     return {result.request_id: result.status for result in results}
 
 
-async def _all(
-    client: HeadraceClient, todo: list[dict[str, Any]], concurrency: int, timeout_s: float, handle: TextIO | None, progress: Progress, line: TaskID
-) -> Counter[str]:
+async def _all(client: HeadraceClient, todo: list[dict[str, Any]], concurrency: int, timeout_s: float, handle: TextIO | None, progress: Bar) -> Counter[str]:
     """Publish in the file's order, `concurrency` at a time; write each result when it is there."""
     counts: Counter[str] = Counter()
-    waiting = iter(todo)
+    async with client.awaiting() as results:
 
-    async def work() -> None:
-        for request in waiting:
-            request_id = await client.publish(request)
-            result = await client.result(request_id, timeout_s)
+        async def work(request: dict[str, Any]) -> None:
+            result = await results.result(await client.publish(request), timeout_s)
             counts[result.status] += 1
             print(json_line(result), file=handle, flush=True)
-            progress.advance(line)
+            progress.advance()
 
-    async with asyncio.TaskGroup() as group:
-        for _ in range(min(concurrency, len(todo))):
-            group.create_task(work())
+        await each(todo, work, concurrency)
     return counts

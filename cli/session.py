@@ -10,7 +10,8 @@ from typing import Any
 
 import typer
 
-from bus.client import HeadraceClient, NoResult, NotStored
+from bus.awaiting import NoResult
+from bus.client import HeadraceClient, NotStored
 from bus.configuration import BadConfiguration
 from bus.connection import Bus
 from bus.errors import TooLarge, Unavailable

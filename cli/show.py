@@ -30,6 +30,20 @@ def as_json(value: Any) -> None:
     print(json.dumps(value, ensure_ascii=False, default=str, indent=2))
 
 
+class JsonArray:
+    """A JSON array on stdout, element by element, so that its length costs no memory. `before` and `after` may wrap it into an object."""
+
+    def __init__(self, before: str = "") -> None:
+        self._lead = f"{before}["
+
+    def add(self, value: Any) -> None:
+        print(self._lead + "\n" + json.dumps(value, ensure_ascii=False, default=str), end="")
+        self._lead = ","
+
+    def end(self, after: str = "") -> None:
+        print(f"{self._lead if self._lead != ',' else ''}\n]{after}")
+
+
 def json_line(result: ResultV1) -> str:
     return result.model_dump_json()
 

@@ -11,7 +11,8 @@ import time
 from pathlib import Path
 from types import FrameType
 
-from bus.client import HeadraceClient, NoResult
+from bus.awaiting import NoResult
+from bus.client import HeadraceClient
 from bus.connection import Bus
 from bus.server import free_port
 from cli.demo.cases import CASES, CONFIGURATION, Case

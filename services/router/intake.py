@@ -11,7 +11,8 @@ import jsonschema_rs
 from pydantic import ValidationError
 
 from bus import cloud_events
-from contracts.base import REQUEST_ID, TENANT
+from contracts.base import TENANT
+from contracts.identity import request_id_of
 from contracts.origin import OriginV1
 from contracts.request import DEFAULT_TIMEOUT_S, KINDS, LANES, MAX_TIMEOUT_S, ChatRequestV1, EmbedRequestV1, Lane, Request
 from contracts.result import ErrorV1
@@ -193,16 +194,7 @@ def _integer(digits: str) -> int | float:
 
 
 def _id(document: Any, of: Envelope) -> str | None:
-    """Body, Nats-Msg-Id, CloudEvents, sequence, in this order; None when the one that was given cannot be used."""
-    given = document.get("id") if isinstance(document, dict) else None
-    if given is None:
-        given = of.headers.get("Nats-Msg-Id")
-    if given is None and of.event.get("id"):
-        source_and_id = f"{of.event.get('source', '')}\n{of.event['id']}"
-        return "ce-" + hashlib.sha256(source_and_id.encode(errors="surrogatepass")).hexdigest()[:32]
-    if given is None:
-        return f"seq-{of.seq}"
-    return given if isinstance(given, str) and REQUEST_ID.match(given) and not given.startswith("seq-") else None
+    return request_id_of(document, of.headers, of.event, of.seq)
 
 
 def _refused(document: Any, of: Envelope, kind: str, message: str, field: str | None) -> Refused:
