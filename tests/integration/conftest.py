@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.client import Outsider
-from tests.support.stack import Stack
+from tests.support.stack import SERVICES, Stack
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -36,11 +36,11 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 @asynccontextmanager
-async def own_stack(folder: Path, replicas: int = 1, **fields: Any) -> AsyncIterator[tuple[Stack, Outsider]]:
+async def own_stack(folder: Path, replicas: int = 1, services: tuple[str, ...] = SERVICES, **fields: Any) -> AsyncIterator[tuple[Stack, Outsider]]:
     """A stack for one test that stops or kills its parts."""
     own = Stack(folder, **fields)
     try:
-        await own.begin(replicas)
+        await own.begin(replicas, services)
         async with Outsider(own.server.url) as outsider:
             yield own, outsider
     finally:
