@@ -75,6 +75,8 @@ async def ensure_consumer(bus: Bus, consumer: Consumer, *, again: bool = False) 
         return []
     wanted = consumer.config()
     wanted.deliver_policy, wanted.opt_start_time, wanted.opt_start_seq = info.config.deliver_policy, info.config.opt_start_time, info.config.opt_start_seq
+    if consumer.lent:
+        wanted.max_ack_pending = info.config.max_ack_pending
     await manager.add_consumer(consumer.stream, wanted)
     return [f"{line}: mended" for line in drifted]
 

@@ -33,7 +33,7 @@ def streams(root: str = "llm", replicas: int = 1) -> dict[str, StreamConfig]:
         StreamConfig(name="REQUESTS", subjects=[p + "request.>"], retention=keep, max_age=48 * HOUR_S, discard=new, duplicate_window=0.1),
         StreamConfig(name="CANCELS", subjects=[p + "cancel.*.*"], retention=keep, max_age=HOUR_S / 6),
         StreamConfig(name="CALLS", subjects=[p + "call.*.*.*.*.*"], retention=RetentionPolicy.WORK_QUEUE, allow_msg_schedules=True, allow_msg_ttl=True),
-        StreamConfig(name="JOURNAL", subjects=[p + "begun.*.*.*"], retention=keep, max_age=25 * HOUR_S, allow_msg_ttl=True),
+        StreamConfig(name="JOURNAL", subjects=[p + "begun.*.*.*", p + "lease.*"], retention=keep, max_age=25 * HOUR_S, allow_msg_ttl=True),
         StreamConfig(name="ATTEMPTS", subjects=[p + "attempt.*.*.*.*.*"], retention=keep, max_age=24 * HOUR_S),
         StreamConfig(name="VERDICTS", subjects=[p + "verdict.*.*.*.*"], retention=keep, max_age=24 * HOUR_S),
         StreamConfig(name="DELTAS", subjects=[p + "delta.*.*"], retention=keep, max_age=300, storage=StorageType.MEMORY, max_bytes=256 << 20),
@@ -69,6 +69,8 @@ class Consumer:
     durable: str
     filters: tuple[str, ...]
     max_ack_pending: int = 1000
+    lent: bool = False
+    """`max_ack_pending` is what it begins with: its service changes it while it runs, and a difference is no drift."""
 
     def config(self, start: datetime | None = None) -> ConsumerConfig:
         """The server's form. `start` is given when a deleted consumer is made again."""
@@ -140,9 +142,10 @@ def stream_drift(declared: StreamConfig, found: StreamConfig) -> list[str]:
 def consumer_drift(declared: Consumer, found: ConsumerConfig) -> list[str]:
     """Differences between a declared durable and the server's."""
     wanted = declared.config()
+    fields = [field for field in CONSUMER_FIELDS if not (declared.lent and field == "max_ack_pending")]
     lines = [
         f"consumer {declared.durable}: {field} is {_shown(getattr(found, field))}, declared {_shown(getattr(wanted, field))}"
-        for field in CONSUMER_FIELDS
+        for field in fields
         if _shown(getattr(found, field)) != _shown(getattr(wanted, field))
     ]
     filters = set(found.filter_subjects or ([found.filter_subject] if found.filter_subject else []))

@@ -36,6 +36,9 @@ class Subjects:
     def begun(self, tenant: str, request_id: str, n: int | str) -> str:
         return f"{self.prefix}begun.{tenant}.{request_id}.{n}"
 
+    def lease(self, what: str) -> str:
+        return f"{self.prefix}lease.{what}"
+
     def attempt(self, outcome: str, lane: str, tenant: str, request_id: str, n: int | str) -> str:
         return f"{self.prefix}attempt.{outcome}.{lane}.{tenant}.{request_id}.{n}"
 

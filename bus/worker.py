@@ -22,6 +22,8 @@ HEARTBEAT_S = 1.0
 EXPIRES_S = 30.0
 PATIENT_LOOK_S = 0.05
 """A worker that gave way looks this often whether it may go on."""
+DELETED_S = 0.5
+"""The server tells of a deletion before it has removed the consumer's folder: a consumer made in that moment loses its own."""
 GONE = ("consumer deleted", "no responders", "consumer not found", "stream deleted")
 
 
@@ -132,6 +134,7 @@ class Worker:
             return
         self._again_at = self._loop.time() + 1.0
         log.warning("consumer_lost", consumer=self.consumer.durable, why=why)
+        await asyncio.sleep(DELETED_S)
         try:
             await ensure_consumer(self.bus, self.consumer, again=True)
         except (APIError, nats.errors.Error, Unavailable) as error:

@@ -5,6 +5,7 @@ import os
 from bus.application import Application
 from services.adapters.cancels import Cancels
 from services.adapters.handlers import Adapter
+from services.adapters.lending import Lender
 from services.adapters.providers import Providers
 from services.adapters.settings import AdapterSettings
 from services.adapters.supply import Supply
@@ -26,4 +27,5 @@ def build(app: Application, settings: AdapterSettings) -> None:
     app.on_start(begin)
     app.background(cancels.run)
     app.background(supply.run)
+    app.background(Lender(app).run)
     app.on_stop(providers.close)

@@ -20,10 +20,13 @@ def shares(provider: ProviderV1) -> dict[str, int]:
 
 
 def consumers_of(provider: ProviderV1, prefix: str) -> list[Consumer]:
-    """The durables of a provider on CALLS. Their names end in a lane or `all`, so that no two providers' names meet."""
+    """The durables of a provider on CALLS. Their names end in a lane or `all`, so that no two providers' names meet.
+
+    Each begins with one call in flight, which is safe whatever the others hold; the lender gives it the rest.
+    """
     return [
-        Consumer("CALLS", durable(provider.id, lane), (f"{prefix}call.{provider.id}.{'>' if lane == 'all' else f'{lane}.>'}",), max_ack_pending=share)
-        for lane, share in shares(provider).items()
+        Consumer("CALLS", durable(provider.id, lane), (f"{prefix}call.{provider.id}.{'>' if lane == 'all' else f'{lane}.>'}",), max_ack_pending=1, lent=True)
+        for lane in shares(provider)
     ]
 
 

@@ -45,8 +45,12 @@ class Supply:
 
     async def _follow(self, config: ConfigV1) -> bool:
         """Bring the workers to a configuration; False: not everything is in place yet."""
-        wanted = {consumer.durable: consumer for provider in config.providers for consumer in consumers_of(provider, self.bus.subjects.prefix)}
-        for name in [name for name, worker in self._workers.items() if wanted.get(name) != worker.consumer]:
+        wanted = {
+            consumer.durable: (consumer, provider.max_in_flight)
+            for provider in config.providers
+            for consumer in consumers_of(provider, self.bus.subjects.prefix)
+        }
+        for name in [name for name, worker in self._workers.items() if wanted.get(name) != (worker.consumer, worker.slots)]:
             self._leave(self._workers.pop(name))
         settled = True
         for provider in config.providers:
@@ -64,7 +68,7 @@ class Supply:
         for consumer in wanted:
             if consumer.durable not in self._workers:
                 await ensure_consumer(self.bus, consumer)
-                await self._begin(consumer)
+                await self._begin(consumer, provider.max_in_flight)
         return True
 
     async def _regrouped(self, provider: ProviderV1, wanted: set[str]) -> bool:
@@ -83,11 +87,12 @@ class Supply:
                 await delete_consumer(self.bus, "CALLS", durable)
         return clear
 
-    async def _begin(self, consumer: Consumer) -> None:
-        worker = Worker(self.bus, consumer, self._handler, service="adapters", slots=consumer.max_ack_pending)
+    async def _begin(self, consumer: Consumer, slots: int) -> None:
+        """Slots for all that a provider takes: how many of them are this lane's now, the server knows."""
+        worker = Worker(self.bus, consumer, self._handler, service="adapters", slots=slots)
         await self._app.work(worker)
         self._workers[consumer.durable] = worker
-        log.info("serving", consumer=consumer.durable, slots=consumer.max_ack_pending)
+        log.info("serving", consumer=consumer.durable, slots=slots)
 
     def _leave(self, worker: Worker) -> None:
         """Stop pulling; what runs may finish in its own time."""

@@ -41,13 +41,20 @@ def test_equal_weights_differ_by_at_most_one() -> None:
 def test_below_four_in_flight_all_lanes_share_one_consumer() -> None:
     for max_in_flight in (1, 2, 3):
         (consumer,) = consumers_of(provider(max_in_flight=max_in_flight), "llm.v1.")
-        assert (consumer.max_ack_pending, consumer.filters) == (max_in_flight, ("llm.v1.call.house.>",))
+        assert (shares(provider(max_in_flight=max_in_flight)), consumer.filters) == ({"all": max_in_flight}, ("llm.v1.call.house.>",))
 
 
 def test_from_four_in_flight_on_each_lane_has_its_own_consumer() -> None:
     consumers = consumers_of(provider(max_in_flight=4), "llm.v1.")
     assert [consumer.filters for consumer in consumers] == [(f"llm.v1.call.house.{lane}.>",) for lane in SERVED_LANES]
-    assert sum(consumer.max_ack_pending for consumer in consumers) == 4
+    assert sum(shares(provider(max_in_flight=4)).values()) == 4
+
+
+@given(st.integers(1, 10_000), WEIGHTS)
+def test_a_durable_begins_with_one_call_whatever_its_share(max_in_flight: int, lanes: LaneWeightsV1) -> None:
+    consumers = consumers_of(provider(max_in_flight=max_in_flight, lanes=lanes), "llm.v1.")
+    assert [consumer.max_ack_pending for consumer in consumers] == [1] * len(consumers)
+    assert len(consumers) <= max_in_flight
 
 
 @given(
