@@ -3,12 +3,11 @@
 from decimal import Decimal
 from typing import Any
 
-from pydantic_core import from_json
-
 from contracts.content import ChatMessageV1, Part, ReasoningPart, TextPart, ToolCallPart
 from contracts.outcome import FinishReason, UsageV1
 
 from ..protocol import Answer, Failure
+from ..reading import count_or_none, is_amount, text_or_none, tool_call_part
 from .errors import failure_in_body
 
 FINISH_REASONS: dict[str, FinishReason] = {
@@ -49,10 +48,6 @@ def chat_answer(body: Any) -> Answer | Failure:
 def unreadable(why: str) -> Failure:
     """A 200 that says nothing we understand; it may have been billed."""
     return Failure("unavailable", f"the provider's answer {why}; check that base_url ends before /chat/completions")
-
-
-def text_or_none(value: Any) -> str | None:
-    return value if isinstance(value, str) and value else None
 
 
 def _refused(message: dict[str, Any]) -> bool:
@@ -125,35 +120,6 @@ def called_with(call: dict[str, Any]) -> tuple[Any, Any]:
     return (custom.get("name"), custom.get("input")) if isinstance(custom, dict) else (None, None)
 
 
-def tool_call_part(call_id: Any, index: int, name: Any, arguments: Any) -> ToolCallPart:
-    """Arguments that are no JSON object become {}; what the model wrote stays in `provider_data.raw_arguments`."""
-    decoded = arguments
-    if isinstance(arguments, str):
-        try:
-            decoded = from_json(arguments, allow_inf_nan=False) if arguments.strip() else {}
-        except ValueError:
-            decoded = None
-    if decoded is None and arguments is None:
-        decoded = {}
-    usable = isinstance(decoded, dict)
-    return ToolCallPart(
-        id=text_or_none(call_id) or f"call_{index}",
-        name=text_or_none(name) or "",
-        arguments=decoded if usable else {},
-        provider_data=None if usable else {"raw_arguments": arguments if isinstance(arguments, str) else str(arguments)},
-    )
-
-
-def count_or_none(value: Any) -> int | None:
-    """A number of tokens; anything else is unknown."""
-    return int(value) if _is_amount(value) else None
-
-
-def _is_amount(value: Any) -> bool:
-    """A number that counts something: not negative, not beyond what doubles and ledgers hold exactly."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 2**53
-
-
 def usage_of(usage: Any, *, output_tokens: int | None = None) -> UsageV1:
     """Tokens as billed. Some providers count reasoning beside the completion: their total tells."""
     if not isinstance(usage, dict):
@@ -186,4 +152,4 @@ def cost_of(usage: Any) -> Decimal | None:
     cost = usage.get("cost") if isinstance(usage, dict) else None
     if isinstance(cost, dict):
         cost = cost.get("total_cost")
-    return Decimal(repr(cost)) if _is_amount(cost) else None
+    return Decimal(repr(cost)) if is_amount(cost) else None

@@ -1,16 +1,15 @@
 """Error statuses and error objects as our failures: https://platform.openai.com/docs/guides/error-codes and what compatible servers send."""
 
-import math
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from typing import Any
 
 from pydantic_core import from_json
 
 from contracts.outcome import FailureType
 
+from ..advice import page_text, retry_after_s
 from ..protocol import Failure
 
 MAX_MESSAGE = 500
@@ -101,19 +100,13 @@ def _error_in(body: bytes) -> dict[str, Any]:
     try:
         decoded = from_json(body)
     except ValueError:
-        return {"message": _page_text(body)}
+        return {"message": page_text(body)}
     for _ in range(3):
         inner = decoded.get("error", decoded.get("detail")) if isinstance(decoded, dict) else decoded
         if isinstance(decoded, dict) and not inner:
             return decoded
         decoded = inner[0] if isinstance(inner, list) and inner else inner
     return decoded if isinstance(decoded, dict) else {"message": str(decoded)}
-
-
-def _page_text(body: bytes) -> str:
-    """The words of an HTML page or a plain text, as proxies send them."""
-    text = body[:4000].decode("utf-8", "replace")
-    return " ".join(re.sub(r"<(style|script).*?</\1>|<[^>]*>", " ", text, flags=re.DOTALL | re.IGNORECASE).split())[:200]
 
 
 def _message(error: dict[str, Any]) -> str:
@@ -148,25 +141,3 @@ def _type(status: int | None, error: dict[str, Any]) -> FailureType:
             return "content_filtered"
         return BY_STATUS.get(status, "invalid_request" if 400 <= status < 500 else "unavailable")
     return next((BY_CODE[code] for code in codes if code in BY_CODE), "unavailable")
-
-
-def retry_after_s(headers: Mapping[str, str], now: datetime) -> float | None:
-    """Seconds until another try makes sense: `retry-after-ms`, or `retry-after` in seconds or as an HTTP date (RFC 9110, 10.2.3)."""
-    if (milliseconds := _number(headers.get("retry-after-ms"))) is not None:
-        return milliseconds / 1000
-    value = headers.get("retry-after")
-    if value is None or (seconds := _number(value)) is not None:
-        return None if value is None else seconds
-    try:
-        moment = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    return max(0.0, ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - now).total_seconds())
-
-
-def _number(text: str | None) -> float | None:
-    try:
-        number = float(text) if text is not None else math.nan
-    except ValueError:
-        return None
-    return max(0.0, number) if math.isfinite(number) else None

@@ -9,7 +9,8 @@ from contracts.content import ChatMessageV1, Part, ReasoningPart, TextPart, Tool
 from contracts.delta import ToolCallDeltaV1
 
 from ..protocol import Answer, DeltaPiece, Event, Failure
-from .answers import called_with, content_of, cost_of, finish_of, reasoning_of, text_or_none, tool_call_part, usage_of
+from ..reading import text_or_none, tool_call_part
+from .answers import called_with, content_of, cost_of, finish_of, reasoning_of, usage_of
 from .errors import failure_in_body
 
 

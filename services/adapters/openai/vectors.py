@@ -9,7 +9,8 @@ from typing import Any
 from contracts.request import EmbedRequestV1
 
 from ..protocol import Answer, Embeddings, Failure
-from .answers import cost_of, text_or_none, unreadable, usage_of
+from ..reading import text_or_none
+from .answers import cost_of, unreadable, usage_of
 from .errors import failure_in_body
 
 

@@ -1,0 +1,53 @@
+"""What a model does not take of what its protocol can say: the rules of `models.toml`, as values."""
+
+import re
+import tomllib
+from datetime import date
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from contracts.base import Closed
+
+
+class ModelTraits(Closed):
+    """What is known of one model; the file's head says what each field means."""
+
+    sampling: bool = True
+    effort: bool = False
+    one_of_temperature_and_top_p: bool = False
+    forced_tools: bool = True
+    json_schema: bool = True
+    system_anywhere: bool = False
+    max_tokens: int | None = None
+
+
+class Rule(ModelTraits):
+    """One `[[rule]]`: the fields it names replace what earlier rules said."""
+
+    protocols: tuple[str, ...]
+    match: re.Pattern[str]
+    source: str
+    since: date
+
+    def says(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.model_fields_set & ModelTraits.model_fields.keys()}
+
+
+@lru_cache(maxsize=1)
+def rules() -> tuple[Rule, ...]:
+    """All rules, in the file's order, read once."""
+    found = tomllib.loads(Path(__file__).with_name("models.toml").read_text(encoding="utf-8"))
+    return TypeAdapter(tuple[Rule, ...]).validate_python(found["rule"])
+
+
+@lru_cache(maxsize=1024)
+def traits_of(protocol: str, model: str) -> ModelTraits:
+    """What is known of this model where it is reached by this protocol."""
+    said: dict[str, Any] = {}
+    for rule in rules():
+        if protocol in rule.protocols and rule.match.search(model):
+            said |= rule.says()
+    return ModelTraits(**said)
