@@ -42,6 +42,10 @@ bench: $(STAMP) ## what one hop and one request cost here
 corpus: $(STAMP) ## recorded provider answers (../shared/corpus, or HEADRACE_CORPUS) through the adapters
 	$(BIN)/python -m pytest -q tests/adapters/test_openai_recordings.py
 
+schemas: $(STAMP) ## write contracts/schemas/ and docs/asyncapi.yaml anew from the models and subjects
+	$(BIN)/python -m contracts.export
+	$(BIN)/python -m bus.asyncapi
+
 locks: ## rebuild requirements/*.txt from *.in (needs uv)
 	cd requirements && for name in base extras local dev; do uv pip compile -q --generate-hashes --no-emit-index-url --no-annotate --no-header $$name.in -o $$name.txt; done
 	cd requirements && uv pip compile -q --generate-hashes --no-emit-index-url --no-annotate --no-header --no-deps model.in -o model.txt

@@ -1,0 +1,1 @@
+"""The AsyncAPI document of the bus, generated from subjects, streams and contracts."""

@@ -1,0 +1,174 @@
+"""The channels of the bus as data, in the order of travel: subject, messages, who sends and who receives."""
+
+from dataclasses import dataclass
+
+from bus.subjects import Subjects
+
+PRODUCER, CONSUMER, OPERATOR = "producer", "consumer", "operator"
+USERS = (PRODUCER, CONSUMER, OPERATOR)
+ROUTER, ADAPTERS, VALIDATOR, METER = "router", "adapter", "validator", "meter"
+SERVICES = (ROUTER, ADAPTERS, VALIDATOR, METER)
+
+DIRECT_GET = "$JS.API.DIRECT.GET."
+PUBLISH_ACK, RESULT_REPLY, QUERY_REPLY = "publishAck", "storedResult", "answer"
+
+
+@dataclass(frozen=True)
+class Channel:
+    """What travels on one pattern of subjects. `address` is None for a reply's inbox."""
+
+    name: str
+    address: str | None
+    messages: tuple[str, ...]
+    about: str
+    senders: tuple[str, ...] = ()
+    receivers: tuple[str, ...] = ()
+    stream: str | None = None
+    reply: str | None = None
+    """The channel on which the server or a service answers."""
+
+
+def channels(root: str = "llm") -> tuple[Channel, ...]:
+    """Every channel, with `{parameter}` where a subject's token varies."""
+    s = Subjects(root)
+    tenant, request_id, lane, n = "{tenant}", "{request_id}", "{lane}", "{n}"
+    requests = ("request.chat", "request.embed", "request.cloud_event")
+    result = s.result(tenant, request_id)
+    return (
+        Channel(
+            "requestInLane",
+            s.request(tenant, "{kind}", lane),
+            requests,
+            "A request. Publish with an ack awaited: a request that brings no id has the id `seq-<seq of the ack>`. The lane's token keeps lanes apart.",
+            (PRODUCER,),
+            (ROUTER,),
+            "REQUESTS",
+            PUBLISH_ACK,
+        ),
+        Channel(
+            "request",
+            s.request(tenant, "{kind}"),
+            requests,
+            "A request whose lane stands in its body, or is `standard`.",
+            (PRODUCER,),
+            (ROUTER,),
+            "REQUESTS",
+            PUBLISH_ACK,
+        ),
+        Channel("cancel", s.cancel(tenant, request_id), ("cancel",), "Ends a request, begun or not.", (PRODUCER,), (ROUTER, ADAPTERS), "CANCELS", PUBLISH_ACK),
+        Channel(
+            "call",
+            s.call("{provider}", lane, tenant, request_id, n),
+            ("call",),
+            "The router's command to ask one provider once. The provider `later` holds calls until their time.",
+            (ROUTER, ADAPTERS),
+            (ADAPTERS, ROUTER),
+            "CALLS",
+        ),
+        Channel(
+            "begun",
+            s.begun(tenant, request_id, n),
+            ("call_begun",),
+            "The claim on a call, before the provider is dialled.",
+            (ADAPTERS, ROUTER),
+            (),
+            "JOURNAL",
+        ),
+        Channel(
+            "attempt",
+            s.attempt("{outcome}", lane, tenant, request_id, n),
+            ("attempt",),
+            "One call ended. The meter reads all, the router the failed ones, the validator those that were answered.",
+            (ADAPTERS, ROUTER),
+            (ROUTER, VALIDATOR, METER),
+            "ATTEMPTS",
+        ),
+        Channel("verdict", s.verdict(lane, tenant, request_id, n), ("verdict",), "Ask again: the answer did not hold.", (VALIDATOR,), (ROUTER,), "VERDICTS"),
+        Channel(
+            "delta",
+            s.delta(tenant, request_id),
+            ("delta",),
+            "A piece of a streamed answer. `(n, seq)` orders; a higher `n` discards what lower ones brought; a gap means: read the result.",
+            (ADAPTERS,),
+            (CONSUMER,),
+            "DELTAS",
+        ),
+        Channel(
+            "settle",
+            s.settle(tenant, request_id),
+            ("result",),
+            "Where services publish a result, expecting no message on its `result` subject. The stream stores it as `result`.",
+            (ROUTER, VALIDATOR),
+            (),
+            "RESULTS",
+        ),
+        Channel(
+            "result",
+            result,
+            ("result",),
+            "How a request ended, heard once by a plain subscription. Subscribe before you publish, or read what is stored: `resultByDirectGet`.",
+            (),
+            (CONSUMER,),
+            "RESULTS",
+        ),
+        Channel(
+            "resultByDirectGet",
+            f"{DIRECT_GET}RESULTS.{result}",
+            ("empty",),
+            "Asks the server for a stored result. The reply is the result, or status 404 while there is none.",
+            (CONSUMER,),
+            (),
+            None,
+            RESULT_REPLY,
+        ),
+        Channel("cost", s.cost(tenant), ("cost",), "What one call cost. Keep the last of a `call_id`.", (METER,), (OPERATOR,), "COSTS"),
+        Channel("notice", s.notice("{severity}", "{topic}"), ("notice",), "What a person should know and no result says.", SERVICES, (OPERATOR,), "NOTICES"),
+        Channel(
+            "dead",
+            s.dead("{service}", tenant),
+            ("dead_letter",),
+            "A message that no service can handle, whole. The tenant is `_` where it is not known.",
+            SERVICES,
+            (OPERATOR,),
+            "DEAD_LETTERS",
+        ),
+        Channel(
+            "query",
+            s.query("{what}"),
+            ("question",),
+            "A question to the service that knows; the meter answers `cost`.",
+            (OPERATOR,),
+            (METER,),
+            None,
+            QUERY_REPLY,
+        ),
+        Channel(
+            "configuration",
+            "$KV.CONFIG.headrace",
+            ("config",),
+            "The shared configuration, a key of the bucket CONFIG. `${NAME}` stays as it is: no secret travels.",
+            (OPERATOR,),
+            SERVICES,
+            "KV_CONFIG",
+            PUBLISH_ACK,
+        ),
+        Channel(PUBLISH_ACK, None, ("publish_ack",), "The server's answer to a publish: stored, or why not."),
+        Channel(RESULT_REPLY, None, ("result", "not_found"), "The answer to a direct get."),
+        Channel(QUERY_REPLY, None, ("answer",), "The answer to a question."),
+    )
+
+
+PARAMETERS: dict[str, str] = {
+    "tenant": "Who pays and who may read: ^[a-z0-9_-]{1,32}$",
+    "request_id": "The request's id, its idempotency key: ^[A-Za-z0-9_-]{1,64}$",
+    "kind": "What is asked for",
+    "lane": "How urgent it is",
+    "provider": "A provider of the configuration, or `later`: ^[a-z0-9_-]{1,32}$",
+    "n": "The number of the call, from 1",
+    "outcome": "How the call ended",
+    "severity": "How bad it is",
+    "topic": "What the notice is about, a constant word like `conflict`",
+    "service": "Which service could not handle the message",
+    "what": "What is asked; today `cost`",
+}
+"""What each token of a subject says."""
