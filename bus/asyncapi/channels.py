@@ -74,6 +74,7 @@ def channels(root: str = "llm") -> tuple[Channel, ...]:
             (),
             "JOURNAL",
         ),
+        Channel("lease", s.lease("{duty}"), ("lease",), "Which process has a duty that only one may have, for a while.", (ADAPTERS,), (), "JOURNAL"),
         Channel(
             "attempt",
             s.attempt("{outcome}", lane, tenant, request_id, n),
@@ -166,6 +167,7 @@ PARAMETERS: dict[str, str] = {
     "provider": "A provider of the configuration, or `later`: ^[a-z0-9_-]{1,32}$",
     "n": "The number of the call, from 1",
     "outcome": "How the call ended",
+    "duty": "What only one process may do at a time",
     "severity": "How bad it is",
     "topic": "What the notice is about, a constant word like `conflict`",
     "service": "Which service could not handle the message",

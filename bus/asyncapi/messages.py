@@ -47,6 +47,7 @@ HEADERS: dict[str, Node] = {
     "result": RESULT_HEADERS,
     "call": {**TRACE, "Headrace-Deadline": {"type": "string", "format": "date-time"}},
     "call_begun": {**TRACE, "Nats-TTL": {"type": "string"}},
+    "lease": {"Nats-TTL": {"type": "string"}},
     "cost": {**TRACE, "Nats-Msg-Id": {"type": "string", "description": "cost:<call_id>:<outcome>"}},
 }
 """Headers by message; all others carry the trace alone."""
@@ -71,6 +72,7 @@ CLOUD_EVENT: Node = {
 }
 OTHERS: dict[str, tuple[str, Node]] = {
     "request.cloud_event": ("A request in a structured CloudEvent.", CLOUD_EVENT),
+    "lease": ("The process that has it, by a name of its own making.", TEXT),
     "publish_ack": (
         "Stored under `seq`, or refused. `duplicate` means: not stored, since a message with this Nats-Msg-Id came just before.",
         {
@@ -103,6 +105,7 @@ OTHERS: dict[str, tuple[str, Node]] = {
     ),
 }
 """Messages that are no contract of ours, or only carry one."""
+CONTENT_TYPES = {"request.cloud_event": "application/cloudevents+json", "lease": "text/plain"}
 
 
 def key(message: str) -> str:
@@ -131,6 +134,6 @@ def _contract(name: str) -> Node:
 
 
 def _other(name: str, about: str, payload: Node) -> Node:
-    head = {"name": name, "title": key(name), "summary": about, "contentType": "application/cloudevents+json" if "cloud" in name else "application/json"}
+    head = {"name": name, "title": key(name), "summary": about, "contentType": CONTENT_TYPES.get(name, "application/json")}
     headers = {"headers": {"type": "object", "properties": HEADERS[name]}} if name in HEADERS else {}
     return {**head, **headers, "payload": payload}
