@@ -39,8 +39,8 @@ chaos: $(STAMP) ## 30 service kills, 5 server kills, 4,000 requests; the last li
 bench: $(STAMP) ## what one hop and one request cost here
 	$(BIN)/python -m bench
 
-corpus: $(STAMP) ## recorded provider answers (../shared/corpus, or HEADRACE_CORPUS) through the adapters
-	$(BIN)/python -m pytest -q tests/adapters/test_openai_recordings.py
+corpus: $(STAMP) ## recorded provider answers through the adapters: ../shared/corpus, or CORPUS=folder; the last line is JSON
+	$(BIN)/python -m tests.corpus.run $(if $(CORPUS),--corpus "$(CORPUS)")
 
 schemas: $(STAMP) ## write contracts/schemas/ and docs/asyncapi.yaml anew from the models and subjects
 	$(BIN)/python -m contracts.export

@@ -13,7 +13,7 @@ from contracts.base import Closed
 from contracts.config import Capability
 from contracts.content import Modality
 
-Auth = Literal["bearer", "none", "x-api-key", "api-key", "x-goog-api-key", "aws", "google"]
+Auth = Literal["bearer", "none", "x-api-key", "api-key", "x-goog-api-key", "x-portkey-api-key", "aws", "google"]
 
 
 class ProviderKind(Closed):

@@ -101,12 +101,13 @@ class ChatMessageV1(Closed):
 
 
 class ToolV1(Closed):
-    """A function that the model may call; `parameters` is its JSON Schema."""
+    """A function that the model may call; `parameters` is its JSON Schema. `strict`: the provider makes sure that the arguments fit it."""
 
     type: Literal["function"] = "function"
     name: str = Field(min_length=1)
     description: str | None = None
     parameters: dict[str, Any] = Field(default_factory=lambda: {"type": "object"})
+    strict: bool | None = None
 
 
 class NamedToolV1(Closed):

@@ -89,7 +89,8 @@ def _tools(tools: tuple[ToolV1, ...], choice: ToolChoice | None, conversion: Con
 
 def _function(tool: ToolV1) -> Body:
     described = {} if tool.description is None else {"description": tool.description}
-    return {"name": tool.name, **described, "parameters": tool.parameters}
+    strict = {} if tool.strict is None else {"strict": tool.strict}
+    return {"name": tool.name, **described, "parameters": tool.parameters, **strict}
 
 
 def _response_format(output: OutputV1) -> Body:

@@ -1,0 +1,1 @@
+"""How recordings of OpenAI's chat completions and embeddings, and of what speaks like them, are judged."""

@@ -1,0 +1,136 @@
+"""Whether a chat-completions or embeddings request asks for the same as the recorded one, and whether the SDK's types accept it."""
+
+import json
+from collections.abc import Iterator
+from types import GeneratorType
+from typing import Any
+
+from openai.types import EmbeddingCreateParams
+from openai.types.chat.completion_create_params import CompletionCreateParamsNonStreaming, CompletionCreateParamsStreaming
+from pydantic import TypeAdapter, ValidationError
+
+ALLOWED = {
+    "null or absent": "a field that is null asks for nothing",
+    "a lone text as a string": "OpenAI's reference: content is a string or an array of blocks; one text block says the same",
+    "content of a turn with tool calls": "null, an empty string and no content at all say that the model only called",
+    "stream: false": "the default",
+    "stream_options": "usage is always asked for where the provider understands that: else it would be unknown",
+    "developer or system": "OpenAI's reference: on models that know the developer role a system message is one; our contract has one word for it",
+    "max_tokens or max_completion_tokens": "one limit under two names; each provider is sent the one it documents",
+    "seed or random_seed": "the same for Mistral",
+    "type of a tool": "'function' where it is absent: the default of every server that lets it be absent",
+    "tool_choice any or required": "Mistral's two words for one thing",
+    "strict of a schema": "set where OpenAI's rules for strict schemas are met, so that the answer is sure to fit; recorders set it by hand",
+    "reasoning or reasoning_content": "two names for what the model had thought; each provider is sent the one it documents",
+    "arguments as text": "compared decoded: spaces between tokens say nothing",
+    "name of an output": "required by OpenAI, chosen by the caller",
+}
+"""What may differ from a recorded request, and why."""
+EMPTY: tuple[Any, ...] = (None, [], "")
+
+
+def differences(recorded_request: Any, sent_request: Any) -> list[str]:
+    return list(_differ("", _same(recorded_request), _same(sent_request)))
+
+
+def _same(request: dict[str, Any]) -> dict[str, Any]:
+    asked = {name: value for name, value in request.items() if value not in EMPTY and name != "stream_options" and (name, value) != ("stream", False)}
+    for theirs, one in (("max_completion_tokens", "max_tokens"), ("random_seed", "seed")):
+        if theirs in asked:
+            asked[one] = asked.pop(theirs)
+    if isinstance(asked.get("stop"), str):
+        asked["stop"] = [asked["stop"]]
+    if "messages" in asked:
+        asked["messages"] = [_message(message) for message in asked["messages"]]
+    if "tools" in asked:
+        asked["tools"] = [_tool(tool) for tool in asked["tools"]]
+    choice = asked.get("tool_choice")
+    if choice == "any":
+        asked["tool_choice"] = "required"
+    elif isinstance(choice, dict):
+        asked["tool_choice"] = {"type": "function", **choice}
+    if isinstance(asked.get("input"), str):
+        asked["input"] = [asked["input"]]
+    asked.setdefault("encoding_format", "float")
+    if isinstance(shape := asked.get("response_format"), dict) and "json_schema" in shape:
+        schema = {
+            name: value for name, value in shape["json_schema"].items() if name != "strict" and (name, value) not in (("name", "output"), ("description", None))
+        }
+        asked["response_format"] = {**shape, "json_schema": schema}
+    return asked
+
+
+def _message(message: dict[str, Any]) -> dict[str, Any]:
+    wire = {name: value for name, value in message.items() if value not in EMPTY}
+    wire["role"] = {"developer": "system"}.get(wire["role"], wire["role"])
+    if "content" in wire:
+        wire["content"] = _content(wire["content"])
+    if "reasoning_content" in wire:
+        wire["reasoning"] = wire.pop("reasoning_content")
+    if "tool_calls" in wire:
+        wire["tool_calls"] = [_call(call) for call in wire["tool_calls"]]
+    return wire
+
+
+def _content(content: Any) -> Any:
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}]
+    blocks = [{name: value for name, value in block.items() if value is not None} for block in content]
+    return [{**block, "image_url": {"url": block["image_url"]}} if isinstance(block.get("image_url"), str) else block for block in blocks]
+
+
+def _call(call: dict[str, Any]) -> dict[str, Any]:
+    function = call["function"]
+    try:
+        arguments = json.loads(function["arguments"])
+    except (TypeError, ValueError):
+        arguments = function["arguments"]
+    return {"id": call["id"], "type": "function", "function": {"name": function["name"], "arguments": arguments}}
+
+
+def _tool(tool: dict[str, Any]) -> dict[str, Any]:
+    wire = {"type": "function", **{name: value for name, value in tool.items() if value is not None}}
+    if "function" in wire:
+        wire["function"] = {name: value for name, value in wire["function"].items() if value not in (None, "") and (name, value) != ("strict", False)}
+    return wire
+
+
+def _differ(where: str, recorded: Any, sent: Any) -> Iterator[str]:
+    if isinstance(recorded, dict) and isinstance(sent, dict):
+        for name in dict.fromkeys((*recorded, *sent)):
+            yield from _differ(f"{where}.{name}", recorded.get(name), sent.get(name))
+    elif isinstance(recorded, list) and isinstance(sent, list) and len(recorded) == len(sent):
+        for at, (one, other) in enumerate(zip(recorded, sent, strict=True)):
+            yield from _differ(f"{where}.{at}", one, other)
+    elif recorded != sent:
+        yield f"{where.lstrip('.')}: recorded {json.dumps(recorded)[:160]}, sent {json.dumps(sent)[:160]}"
+
+
+_TYPES: dict[str, TypeAdapter[Any]] = {}
+
+
+def accepted(sent_request: Any) -> str | None:
+    """What the SDK's types say against a body; fields that they do not know pass, as the SDK passes `extra_body`."""
+    wanted = (
+        EmbeddingCreateParams
+        if "input" in sent_request
+        else CompletionCreateParamsStreaming
+        if sent_request.get("stream")
+        else CompletionCreateParamsNonStreaming
+    )
+    adapter = _TYPES.setdefault(wanted.__name__, TypeAdapter(wanted))
+    try:
+        _consume(adapter.validate_python(sent_request))
+    except ValidationError as error:
+        return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()[:3])
+    return None
+
+
+def _consume(value: Any) -> None:
+    """Iterables are checked only while they are read."""
+    if isinstance(value, dict):
+        for inner in value.values():
+            _consume(inner)
+    elif isinstance(value, list | tuple | GeneratorType) or type(value).__name__ == "ValidatorIterator":
+        for inner in value:
+            _consume(inner)
