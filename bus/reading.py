@@ -1,5 +1,7 @@
-"""Reading streams without a consumer: where a time begins, and deltas put in order."""
+"""Reading streams without a consumer: from one end to the other, where a time begins, and deltas put in order."""
 
+import asyncio
+from collections.abc import AsyncIterator
 from datetime import datetime
 
 from bus.connection import Bus, Stored
@@ -49,3 +51,21 @@ async def past_the_end(bus: Bus, stream: str, subject: str) -> int:
 async def _at_or_after(bus: Bus, stream: str, subject: str, seq: int) -> Stored | None:
     page = await bus.scan(stream, seq, 1, subject)
     return page[0] if page else None
+
+
+async def extent(bus: Bus, stream: str) -> tuple[int, int]:
+    """The first and last sequence of a stream; last = first - 1 where it is empty."""
+    last = await bus.last(stream, ">")
+    first = await bus.scan(stream, 1, 1)
+    return (first[0].seq, last.seq) if first and last is not None else (1, 0)
+
+
+async def pages(bus: Bus, stream: str, first: int, last: int, size: int) -> AsyncIterator[list[Stored]]:
+    """All messages from `first` to `last`, a page at a time; the next one is fetched while its reader works on this one."""
+    fetched = asyncio.create_task(bus.scan(stream, first, size))
+    try:
+        while page := [stored for stored in await fetched if stored.seq <= last]:
+            fetched = asyncio.create_task(bus.scan(stream, page[-1].seq + 1, size))
+            yield page
+    finally:
+        fetched.cancel()

@@ -35,8 +35,9 @@ def global_options(
     context.obj = Session(nats=nats, creds=creds, tls_ca=tls_ca, tenant_given=tenant, json=json)
 
 
-for module in (up, asking, publishing, replaying, results, tracing, models, costs, doctor):
+for module in (up, asking, publishing, replaying, results, tracing, models, doctor):
     module.register(app)
+app.add_typer(costs.app, name="cost")
 app.add_typer(dead.app, name="dead")
 app.add_typer(configuring.app, name="config")
 

@@ -1,16 +1,14 @@
 """`headrace results` and `headrace cancel`: how requests ended, and ending them."""
 
-import re
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
+from cli.moments import moment_of
 from cli.session import Failure, Session, run, session_of
 from cli.show import STYLES, answer, as_json, clock, console, escaped, json_line, latency_s, money, results_table, seconds
 from contracts.base import REQUEST_ID
-
-UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
 def register(app: typer.Typer) -> None:
@@ -24,14 +22,7 @@ def since_of(text: str | None, now: datetime) -> datetime | int | None:
         return None
     if text.isdecimal():
         return max(int(text), 1)
-    age = re.fullmatch(r"(\d+(?:\.\d+)?)([smhd])", text)
-    if age:
-        return now - timedelta(seconds=float(age[1]) * UNITS_S[age[2]])
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise typer.BadParameter(f"{text!r} is not an age (10m, 2h), a time (2026-12-01T12:00:00Z) or a sequence", param_hint="--since") from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return moment_of(text, now, "--since", " or a sequence")
 
 
 def checked_id(request_id: str) -> str:

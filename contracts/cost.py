@@ -7,7 +7,7 @@ from .outcome import CostBasis, UsageV1
 
 
 class CostRecordedV1(Open):
-    """Readers keep the last of a `call_id`: a late answer replaces an estimate."""
+    """Readers keep the last of a `call_id`: a late answer replaces an estimate, a correction the price that was wrong."""
 
     call_id: str
     request_id: str
@@ -24,3 +24,11 @@ class CostRecordedV1(Open):
     price_version: str | None
     metadata: dict[str, str]
     occurred_at: datetime
+    requested_at: datetime | None = None
+    """Tells two calls apart whose request id was used again after the idempotency horizon."""
+    route: str | None = None
+    streamed: bool = False
+    late: bool = False
+    """The answer of a call that had been declared lost."""
+    repriced_at: datetime | None = None
+    """When a re-pricing run corrected `cost_usd`; null as long as nobody did."""

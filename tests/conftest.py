@@ -1,10 +1,12 @@
-"""What every test finds: OpenTelemetry's globals as new."""
+"""What every test finds: OpenTelemetry's globals as new, and a PostgreSQL where it asks for one."""
 
 from collections.abc import Iterator
 
 import pytest
 from opentelemetry import trace
 from opentelemetry.util._once import Once
+
+from tests.support.postgres import Absent, Postgres
 
 
 @pytest.fixture(autouse=True)
@@ -13,3 +15,17 @@ def _fresh_telemetry() -> Iterator[None]:
     yield
     trace._TRACER_PROVIDER = None
     trace._TRACER_PROVIDER_SET_ONCE = Once()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """One server for all tests of a run; it need not survive a power failure."""
+    try:
+        server = Postgres("fsync=off")
+    except Absent as absent:
+        pytest.skip(str(absent))
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()

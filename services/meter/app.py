@@ -5,6 +5,7 @@ import asyncio
 from sqlalchemy.exc import OperationalError
 
 from bus.application import Application
+from services.meter.database import UnusableLedger
 from services.meter.handlers import Handlers
 from services.meter.ledger import Ledger
 from services.meter.settings import MeterSettings
@@ -14,8 +15,11 @@ OPEN_PAUSE_S = 0.25
 
 
 def build(app: Application, settings: MeterSettings) -> None:
-    """Consume every attempt, answer questions about costs."""
-    ledger = Ledger(settings.url)
+    """Consume every attempt, answer questions about costs. Raises SystemExit where the ledger cannot be kept as configured."""
+    try:
+        ledger = Ledger(settings.url)
+    except UnusableLedger as error:
+        raise SystemExit(f"headrace: {error}") from error
     handlers = Handlers(app.bus, ledger)
 
     async def begin() -> None:
@@ -25,6 +29,7 @@ def build(app: Application, settings: MeterSettings) -> None:
     app.on_start(begin)
     app.consume("ATTEMPTS", "meter", handlers.on_attempt, service="meter", slots=settings.slots)
     app.query("cost", handlers.on_question)
+    app.query("ledger", handlers.on_whereabouts)
     app.on_stop(handlers.close)
 
 

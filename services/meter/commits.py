@@ -2,7 +2,7 @@
 
 import asyncio
 
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from services.meter.entries import Row
 from services.meter.ledger import Ledger
@@ -46,9 +46,10 @@ class GroupCommit:
                     _finish(written, RuntimeError("the batch was not written"))
 
     async def _write_singly(self, batch: list[tuple[Row, asyncio.Future[bool]]], error: Exception) -> None:
-        """One row that the database refuses must not hold up the others."""
-        if len(batch) == 1:
-            _finish(batch[0][1], error)
+        """One row that the database refuses must not hold up the others; a database that is away refuses all alike."""
+        if len(batch) == 1 or isinstance(error, OperationalError):
+            for _, written in batch:
+                _finish(written, error)
             return
         for entry in batch:
             try:

@@ -7,9 +7,13 @@ from typing import Any
 
 from contracts.attempt import AttemptFinishedV1
 from contracts.cost import CostRecordedV1
-from contracts.outcome import CostBasis
+from contracts.outcome import CostBasis, UsageV1
 
 Row = Mapping[str, Any]
+COPIED = ("call_id", "request_id", "tenant", "kind", "route", "lane", "provider", "model", "outcome", "basis", "price_version", "streamed", "late")
+"""What stands in a row as it stands in the event."""
+USAGE = tuple(UsageV1.model_fields)
+PG_HAS_NO_NUL = str.maketrans({"\0": "\N{REPLACEMENT CHARACTER}"})
 
 
 def cost_of(attempt: AttemptFinishedV1) -> tuple[Decimal | None, CostBasis]:
@@ -22,7 +26,7 @@ def cost_of(attempt: AttemptFinishedV1) -> tuple[Decimal | None, CostBasis]:
     return None, "unknown"
 
 
-def recorded(attempt: AttemptFinishedV1) -> CostRecordedV1:
+def recorded(attempt: AttemptFinishedV1, late: bool) -> CostRecordedV1:
     """The event that tells the cost of a call."""
     origin, summary = attempt.origin, attempt.summary
     cost, basis = cost_of(attempt)
@@ -42,25 +46,40 @@ def recorded(attempt: AttemptFinishedV1) -> CostRecordedV1:
         price_version=attempt.price_version,
         metadata=origin.metadata,
         occurred_at=attempt.occurred_at,
+        requested_at=origin.requested_at,
+        route=origin.route,
+        streamed=attempt.streamed,
+        late=late,
     )
 
 
-def row_of(attempt: AttemptFinishedV1, late: bool) -> Row:
-    """The ledger's row for a call. Times are UTC text of one width, so that they sort and compare in any database."""
-    event = recorded(attempt)
+def row_of(attempt: AttemptFinishedV1, late: bool) -> dict[str, Any]:
+    """The ledger's row for a call."""
+    return row_of_cost(recorded(attempt, late))
+
+
+def row_of_cost(event: CostRecordedV1) -> dict[str, Any]:
+    """The same from its cost event. Times are UTC text of one width, so that they sort and compare in any database."""
+    occurred_at = utc_text(event.occurred_at)
+    number = event.call_id.rpartition("/")[2]
     return {
-        **event.model_dump(exclude={"usage", "cost_usd", "occurred_at"}),
-        **event.usage.model_dump(),
-        "requested_at": utc_text(attempt.origin.requested_at),
-        "n": attempt.summary.n,
-        "route": attempt.origin.route,
+        **{name: getattr(event, name) for name in COPIED},
+        **{name: getattr(event.usage, name) for name in USAGE},
+        "requested_at": occurred_at if event.requested_at is None else utc_text(event.requested_at),
+        "n": int(number) if number.isdecimal() else 0,
+        "response_model": event.response_model and event.response_model.translate(PG_HAS_NO_NUL),
+        "metadata": {key.translate(PG_HAS_NO_NUL): value.translate(PG_HAS_NO_NUL) for key, value in event.metadata.items()},
         "cost_usd": None if event.cost_usd is None else f"{event.cost_usd:f}",
         "estimated": event.basis == "estimate",
-        "streamed": attempt.streamed,
-        "late": late,
-        "occurred_at": utc_text(event.occurred_at),
-        "day": utc_text(event.occurred_at)[:10],
+        "repriced_at": None if event.repriced_at is None else utc_text(event.repriced_at),
+        "occurred_at": occurred_at,
+        "day": occurred_at[:10],
     }
+
+
+def cost_of_row(row: Row) -> CostRecordedV1:
+    """The event that tells what stands in the ledger."""
+    return CostRecordedV1.model_validate({**row, "usage": {name: row[name] for name in USAGE}})
 
 
 def utc_text(moment: datetime) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from pathlib import Path
 
 import structlog
 from pydantic import ValidationError
@@ -13,13 +14,15 @@ from bus.errors import Reject, Retry
 from contracts.attempt import AttemptFinishedV1
 from contracts.cost import CostRecordedV1
 from services.meter.commits import GroupCommit
-from services.meter.entries import recorded, row_of
-from services.meter.ledger import Ledger
+from services.meter.entries import Row, cost_of_row, recorded, row_of
+from services.meter.ledger import Ledger, key_of, version_of
 from services.meter.report import CostQuestion, report
 
 log = structlog.get_logger()
 
 LEDGER_RETRY_S = 2.0
+MAY_COME_LATE = "outcome_unknown"
+"""The one failure after which an answer may still come."""
 
 
 class Handlers:
@@ -31,20 +34,29 @@ class Handlers:
         self._commits = GroupCommit(ledger)
 
     async def on_attempt(self, delivery: Delivery) -> None:
-        """Commit the call, then tell its cost. An estimate that was replaced by a late answer is not told again."""
+        """Commit the call, then tell its cost; where a later version stands in the ledger, that one is the last that is told."""
         outcome = delivery.tokens[1]
         attempt = decode(delivery.body)
+        row = row_of(attempt, late=outcome == "late")
         try:
-            stands = await self._commits.add(row_of(attempt, late=outcome == "late"))
+            if await self._commits.add(row):
+                event = recorded(attempt, late=outcome == "late")
+                await self._bus.publish(self._bus.subjects.cost(event.tenant), event.model_dump_json().encode(), msg_id=f"cost:{event.call_id}:{outcome}")
+                _log(attempt, event)
+                if attempt.summary.outcome != MAY_COME_LATE:
+                    return
+            await self._tell_later(row)
         except OperationalError as error:
-            raise Retry(LEDGER_RETRY_S, f"the ledger cannot be written: {error.orig}") from error
-        if not stands:
-            log.info("replaced_by_late_answer", call_id=attempt.call_id)
+            raise Retry(LEDGER_RETRY_S, f"the ledger cannot be used: {error.orig}") from error
+
+    async def _tell_later(self, row: Row) -> None:
+        """Another meter may have told the late answer, or a run the corrected price, before this one told the estimate: readers keep the last."""
+        standing = (await asyncio.to_thread(self._ledger.find, [key_of(row)])).get(key_of(row))
+        if standing is None or version_of(standing) <= version_of(row):
             return
-        event = recorded(attempt)
-        subject = self._bus.subjects.cost(event.tenant)
-        await self._bus.publish(subject, event.model_dump_json().encode(), msg_id=f"cost:{event.call_id}:{outcome}")
-        _log(attempt, event)
+        event = cost_of_row(standing)
+        log.info("later_version_stands", call_id=event.call_id, late=event.late, repriced_at=standing["repriced_at"])
+        await self._bus.publish(self._bus.subjects.cost(event.tenant), event.model_dump_json().encode())  # told before: an id would make it a duplicate
 
     async def on_question(self, body: bytes) -> bytes:
         """Answer `{"by":[…],"since":…,"until":…,"tenant":…}` with rows and total, or `{"error":…}`."""
@@ -57,6 +69,12 @@ class Handlers:
             log.error("ledger_unreadable", error=type(error).__name__)
             answer = {"error": f"the ledger cannot be read ({type(error).__name__}): see the meter's log and HEADRACE_METER_LEDGER_URL"}
         return json.dumps(answer).encode()
+
+    async def on_whereabouts(self, _: bytes) -> bytes:
+        """Answer where an SQLite ledger lies, for whoever works on this machine; a server's URL holds a password and is not told."""
+        url = self._ledger.engine.url
+        place = str(Path(url.database or "").resolve()) if url.get_backend_name() == "sqlite" else None
+        return json.dumps({"kept_in": url.get_backend_name(), "file": place}).encode()
 
     async def close(self) -> None:
         await self._commits.close()

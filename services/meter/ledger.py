@@ -1,18 +1,38 @@
 """The ledger: one row a call under any redelivery, in SQLite or PostgreSQL, with exact money."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from sqlalchemy import JSON, Boolean, Column, Index, Integer, MetaData, String, Table, create_engine, event, or_, select
-from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.engine import make_url
-from sqlalchemy.schema import CreateIndex, CreateTable
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    ColumnElement,
+    Connection,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    func,
+    inspect,
+    or_,
+    select,
+    text,
+    tuple_,
+)
+from sqlalchemy.schema import CreateColumn, CreateIndex, CreateTable
 
-from services.meter.entries import Row
+from services.meter.database import insert_into, open_database
+from services.meter.entries import USAGE, Row
 
-BUSY_TIMEOUT_MS = 10_000
-USAGE = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "cache_write_1h_tokens", "reasoning_tokens")
 LOOKUP_CHUNK = 500
+PAGE = 1000
+CREATION_LOCK = 0x4EAD4ACE
+
+Key = tuple[str, str]
+"""`call_id` and `requested_at`."""
 
 metadata = MetaData()
 calls = Table(
@@ -31,7 +51,7 @@ calls = Table(
     Column("response_model", String),
     Column("outcome", String, nullable=False),
     Column("basis", String, nullable=False),
-    *(Column(name, Integer) for name in USAGE),
+    *(Column(name, BigInteger) for name in USAGE),
     Column("cost_usd", String),  # exact decimal text: SQLite has no decimals; null is unknown
     Column("estimated", Boolean, nullable=False),
     Column("price_version", String),
@@ -40,58 +60,124 @@ calls = Table(
     Column("late", Boolean, nullable=False),
     Column("occurred_at", String, nullable=False),
     Column("day", String, nullable=False),
+    Column("repriced_at", String),  # when a re-pricing run corrected the cost
 )
 by_tenant_and_time = Index("calls_tenant_occurred_at", calls.c.tenant, calls.c.occurred_at)
-INSERTS: Mapping[str, Callable[[Table], Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
 
 
 class Ledger:
-    """Rows of calls. Used from one thread at a time for writing; any number may read."""
+    """Rows of calls. Any number of threads and processes may read and write; SQLite lets the writers take turns."""
 
     def __init__(self, url: str) -> None:
-        name = make_url(url).get_backend_name()
-        if name not in INSERTS:
-            raise ValueError(f"the ledger cannot be kept in {name!r}: set HEADRACE_METER_LEDGER_URL to a sqlite:/// or postgresql:// URL")
-        self.engine = create_engine(url)
-        if name == "sqlite":
-            event.listen(self.engine, "connect", _prepare_sqlite)
-        self._upsert = _upsert(INSERTS[name])
+        self.engine = open_database(url)
+        self._upsert = _upsert(insert_into(self.engine, calls))
 
     def create(self) -> None:
-        """Make table and index where they are missing; two meters may do so at once."""
+        """Make table, index and the columns of newer versions where they are missing; two meters may do so at once."""
         with self.engine.begin() as connection:
+            if self.engine.dialect.name == "postgresql":  # where IF NOT EXISTS does not hold against another transaction
+                connection.execute(select(func.pg_advisory_xact_lock(CREATION_LOCK)))
             connection.execute(CreateTable(calls, if_not_exists=True))
             connection.execute(CreateIndex(by_tenant_and_time, if_not_exists=True))
+            there = {column["name"] for column in inspect(connection).get_columns(calls.name)}
+            for column in calls.columns:
+                if column.name not in there:
+                    definition = CreateColumn(column).compile(dialect=self.engine.dialect)
+                    connection.execute(text(f"ALTER TABLE {calls.name} ADD COLUMN {definition}"))
 
     def record(self, rows: Sequence[Row]) -> list[bool]:
-        """Write rows in one transaction. For each, whether it stands now: an estimate that comes after its late answer does not."""
+        """Write rows in one transaction. For each, whether it stands now, or a later version of the same call does."""
         if not rows:
             return []
         with self.engine.begin() as connection:
-            connection.execute(self._upsert, [dict(row) for row in rows])
-            answered_late: set[tuple[str, str]] = set()
-            ids = [row["call_id"] for row in rows if not row["late"]]
-            for start in range(0, len(ids), LOOKUP_CHUNK):
-                chosen = calls.c.call_id.in_(ids[start : start + LOOKUP_CHUNK])
-                found = connection.execute(select(calls.c.call_id, calls.c.requested_at).where(chosen, calls.c.late.is_(True)))
-                answered_late.update((row.call_id, row.requested_at) for row in found)
-        return [row["late"] or (row["call_id"], row["requested_at"]) not in answered_late for row in rows]
+            self._write(connection, rows)
+            later = _later_versions(connection, [row["call_id"] for row in rows])
+        return [version_of(row) >= later.get(key_of(row), (False, "")) for row in rows]
+
+    def merge(self, rows: Sequence[Row]) -> None:
+        """Write rows in one transaction, where no later version of the same call stands. In any order the outcome is the same."""
+        if rows:
+            with self.engine.begin() as connection:
+                self._write(connection, rows)
+
+    def find(self, keys: Iterable[Key]) -> dict[Key, Row]:
+        """The rows that stand under these keys."""
+        wanted = list(keys)
+        found: dict[Key, Row] = {}
+        with self.engine.connect() as connection:
+            for start in range(0, len(wanted), LOOKUP_CHUNK):
+                chosen = select(calls).where(tuple_(calls.c.call_id, calls.c.requested_at).in_(wanted[start : start + LOOKUP_CHUNK]))
+                for row in connection.execute(chosen).mappings():
+                    found[row["call_id"], row["requested_at"]] = dict(row)
+        return found
+
+    def uses(self, call_ids: Sequence[str]) -> dict[str, list[str]]:
+        """When each call id was used, by `requested_at`, oldest first."""
+        found: dict[str, list[str]] = {}
+        with self.engine.connect() as connection:
+            for start in range(0, len(call_ids), LOOKUP_CHUNK):
+                chosen = calls.c.call_id.in_(call_ids[start : start + LOOKUP_CHUNK])
+                for call_id, requested_at in connection.execute(select(calls.c.call_id, calls.c.requested_at).where(chosen).order_by(calls.c.requested_at)):
+                    found.setdefault(call_id, []).append(requested_at)
+        return found
+
+    def count(self, *filters: ColumnElement[bool]) -> int:
+        with self.engine.connect() as connection:
+            return connection.execute(select(func.count()).select_from(calls).where(*filters)).scalar_one()
+
+    def pages(self, *filters: ColumnElement[bool]) -> Iterator[list[Row]]:
+        """All rows by key, a page at a time; between pages nothing is held open, so that others may write."""
+        ordered = select(calls).where(*filters).order_by(calls.c.call_id, calls.c.requested_at).limit(PAGE)
+        after: Key | None = None
+        while True:
+            wanted = ordered if after is None else ordered.where(tuple_(calls.c.call_id, calls.c.requested_at) > after)
+            with self.engine.connect() as connection:
+                page: list[Row] = [dict(row) for row in connection.execute(wanted).mappings()]
+            if page:
+                yield page
+                after = key_of(page[-1])
+            if len(page) < PAGE:
+                return
 
     def close(self) -> None:
         self.engine.dispose()
 
+    def _write(self, connection: Connection, rows: Sequence[Row]) -> None:
+        """One version of each call, in the order of the keys: two writers that lock rows in one order cannot block each other."""
+        latest: dict[Key, Row] = {}
+        for row in rows:
+            standing = latest.get(key_of(row))
+            if standing is None or version_of(row) >= version_of(standing):
+                latest[key_of(row)] = row
+        connection.execute(self._upsert, [dict(latest[key]) for key in sorted(latest)])
 
-def _upsert(insert: Callable[[Table], Any]) -> Any:
-    """A late answer replaces; nothing but a late answer replaces a late answer."""
-    statement = insert(calls)
-    keys = [calls.c.call_id, calls.c.requested_at]
-    changed = {column.name: statement.excluded[column.name] for column in calls.columns if not column.primary_key}
-    return statement.on_conflict_do_update(index_elements=keys, set_=changed, where=or_(statement.excluded.late, calls.c.late.is_(False)))
+
+def key_of(row: Row) -> Key:
+    return row["call_id"], row["requested_at"]
 
 
-def _prepare_sqlite(connection: Any, _: Any) -> None:
-    cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=NORMAL")
-    cursor.close()
+def version_of(row: Row) -> tuple[bool, str]:
+    """Of two versions of a call the greater one stands: the late answer, then the later correction."""
+    return bool(row["late"]), row["repriced_at"] or ""
+
+
+def _later_versions(connection: Connection, call_ids: Sequence[str]) -> dict[Key, tuple[bool, str]]:
+    """The versions of those calls that are not first versions any more."""
+    found: dict[Key, tuple[bool, str]] = {}
+    changed = or_(calls.c.late.is_(True), calls.c.repriced_at.is_not(None))
+    columns = (calls.c.call_id, calls.c.requested_at, calls.c.late, calls.c.repriced_at)
+    for start in range(0, len(call_ids), LOOKUP_CHUNK):
+        chosen = select(*columns).where(calls.c.call_id.in_(call_ids[start : start + LOOKUP_CHUNK]), changed)
+        found.update((key_of(row), version_of(row)) for row in map(dict, connection.execute(chosen).mappings()))
+    return found
+
+
+def _upsert(statement: Any) -> Any:
+    """A later version replaces, and the same one again (the last that was told holds)."""
+    new, there = statement.excluded, calls.c
+    replaced = {column.name: new[column.name] for column in calls.columns if not column.primary_key}
+    replaced["route"] = func.coalesce(new.route, there.route)  # events of older versions do not tell it
+    same_answer = new.late == there.late
+    later_price = func.coalesce(new.repriced_at, "") >= func.coalesce(there.repriced_at, "")
+    wins = or_(new.late & there.late.is_(False), same_answer & later_price)
+    return statement.on_conflict_do_update(index_elements=[there.call_id, there.requested_at], set_=replaced, where=wins)

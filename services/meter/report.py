@@ -3,16 +3,31 @@
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from sqlalchemy import ColumnElement, Engine, func, select
 
 from services.meter.entries import utc_text
 from services.meter.ledger import calls
 
-Dimension = Literal["tenant", "provider", "model", "day", "route", "lane"]
+DIMENSIONS = ("tenant", "provider", "model", "day", "route", "lane", "kind")
+METADATA = "metadata."
+UNADDRESSABLE = frozenset('"\\\0')
+"""SQLite's JSON paths cannot name a key with one of these."""
 COUNTS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
+
+
+def checked_dimension(name: str) -> str:
+    """A column, or `metadata.KEY`. Raises ValueError."""
+    if name in DIMENSIONS:
+        return name
+    key = name.removeprefix(METADATA)
+    if not name.startswith(METADATA) or not key:
+        raise ValueError(f"{name!r} is not known: choose from {', '.join(DIMENSIONS)} and {METADATA}KEY")
+    if UNADDRESSABLE & set(key):
+        raise ValueError(f"the metadata key {key!r} has a quote, a backslash or a zero byte in it: costs cannot be reported by it")
+    return name
 
 
 def _moment(value: object) -> object:
@@ -28,15 +43,30 @@ def _moment(value: object) -> object:
 Moment = Annotated[datetime, BeforeValidator(_moment)]
 
 
-class CostQuestion(BaseModel):
-    """What to sum up, and by what. `since` is included, `until` is not."""
+class Choice(BaseModel):
+    """Which calls. `since` is included, `until` is not."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    by: tuple[Dimension, ...] = Field(default=("tenant", "provider", "model"), min_length=1)
     since: Moment | None = None
     until: Moment | None = None
     tenant: str | None = None
+    provider: str | None = None
+    model: str | None = None
+
+    def filters(self) -> list[ColumnElement[bool]]:
+        wanted = [calls.c[name] == value for name in ("tenant", "provider", "model") if (value := getattr(self, name)) is not None]
+        if self.since is not None:
+            wanted.append(calls.c.occurred_at >= utc_text(self.since))
+        if self.until is not None:
+            wanted.append(calls.c.occurred_at < utc_text(self.until))
+        return wanted
+
+
+class CostQuestion(Choice):
+    """What to sum up, and by what."""
+
+    by: tuple[Annotated[str, AfterValidator(checked_dimension)], ...] = Field(default=("tenant", "provider", "model"), min_length=1)
 
 
 def report(engine: Engine, question: CostQuestion) -> dict[str, Any]:
@@ -44,34 +74,30 @@ def report(engine: Engine, question: CostQuestion) -> dict[str, Any]:
 
     Equal costs are counted by the database and multiplied here, so that the sum is exact without decimals in SQL.
     """
-    dimensions = [calls.c[name] for name in dict.fromkeys(question.by)]
+    names = list(dict.fromkeys(question.by))
+    labels = [f"dimension_{index}" for index in range(len(names))]
+    dimensions = [_expression(name).label(label) for name, label in zip(names, labels, strict=True)]
     counts = [func.sum(calls.c[name]).label(name) for name in COUNTS] + [func.count(calls.c[name]).label(f"{name}_known") for name in COUNTS]
     estimates = func.count().filter(calls.c.estimated).label("calls_estimated")
-    wanted = select(*dimensions, calls.c.cost_usd, func.count().label("calls"), estimates, *counts).where(*_filters(question))
+    wanted = select(*dimensions, calls.c.cost_usd, func.count().label("calls"), estimates, *counts).where(*question.filters())
     rows: dict[tuple[Any, ...], dict[str, Any]] = {}
-    with engine.connect() as connection:
-        for found in connection.execute(wanted.group_by(*dimensions, calls.c.cost_usd).order_by(*dimensions)).mappings():
-            names = {column.name: found[column.name] for column in dimensions}
-            _add(rows.setdefault(tuple(names.values()), _empty(names)), found)
+    with engine.connect().execution_options(yield_per=1000) as connection:
+        for found in connection.execute(wanted.group_by(*labels, calls.c.cost_usd)).mappings():
+            values = tuple(found[label] for label in labels)
+            _add(rows.setdefault(values, _empty(dict(zip(names, values, strict=True)))), found)
     total = _empty({})
     for row in rows.values():
         for name in ("calls", "calls_unpriced", "calls_estimated", "cost_known_usd"):
             total[name] += row[name]
+    in_order = sorted(rows, key=lambda values: [(value is not None, value) for value in values])  # each database has an order of its own
     return {
-        "rows": [_plain(row) for row in rows.values()],
+        "rows": [_plain(rows[values]) for values in in_order],
         **{f"total_{name.removeprefix('cost_')}": value for name, value in _plain(total).items() if name not in COUNTS},
     }
 
 
-def _filters(question: CostQuestion) -> list[ColumnElement[bool]]:
-    filters: list[ColumnElement[bool]] = []
-    if question.tenant is not None:
-        filters.append(calls.c.tenant == question.tenant)
-    if question.since is not None:
-        filters.append(calls.c.occurred_at >= utc_text(question.since))
-    if question.until is not None:
-        filters.append(calls.c.occurred_at < utc_text(question.until))
-    return filters
+def _expression(name: str) -> ColumnElement[Any]:
+    return calls.c.metadata[name.removeprefix(METADATA)].as_string() if name.startswith(METADATA) else calls.c[name]
 
 
 def _empty(names: Mapping[str, Any]) -> dict[str, Any]:
@@ -83,7 +109,7 @@ def _add(row: dict[str, Any], found: Mapping[Any, Any]) -> None:
     row["calls_estimated"] += found["calls_estimated"]
     for name in COUNTS:
         unknown = row[name] is None or found[f"{name}_known"] < found["calls"]
-        row[name] = None if unknown else row[name] + found[name]
+        row[name] = None if unknown else row[name] + int(found[name])  # PostgreSQL's sum of integers is a decimal
     if found["cost_usd"] is None:
         row["calls_unpriced"] += found["calls"]
     else:

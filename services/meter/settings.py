@@ -12,7 +12,7 @@ class MeterSettings(BaseSettings):
     data_dir: Path = Path()
     """Where the default ledger lies."""
     ledger_url: str | None = None
-    """An SQLAlchemy URL; SQLite and PostgreSQL are known to work by their upserts."""
+    """`sqlite:///FILE` or `postgresql://USER:PASSWORD@HOST/DATABASE`."""
     slots: int = Field(default=1000, ge=1, le=4000)
     """Attempts handled at the same time; together they are one transaction."""
 

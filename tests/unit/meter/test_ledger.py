@@ -3,24 +3,27 @@
 import asyncio
 import json
 import sqlite3
+import subprocess
+import sys
 import threading
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import delete, select, text
+from sqlalchemy.exc import OperationalError
 
 from contracts.attempt import AttemptFinishedV1
+from services.meter.app import open_ledger
 from services.meter.commits import GroupCommit
-from services.meter.entries import row_of
-from services.meter.ledger import Ledger, calls
+from services.meter.entries import cost_of_row, row_of, row_of_cost, utc_text
+from services.meter.ledger import Ledger, calls, key_of
 from services.meter.report import CostQuestion, report
+from tests.support.processes import ROOT
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
@@ -51,14 +54,6 @@ def attempt(
             "occurred_at": at,
         }
     )
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    made = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
-    made.create()
-    yield made
-    made.close()
 
 
 def rows(ledger: Ledger) -> list[Any]:
@@ -119,39 +114,54 @@ def test_an_id_used_again_after_its_horizon_is_paid_again(ledger: Ledger) -> Non
     assert asked(ledger)["total_usd"] == "3"
 
 
-EVENTS = st.lists(st.tuples(st.sampled_from(["a", "b"]), st.integers(1, 2), st.booleans()), min_size=1, max_size=30)
+many = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(EVENTS, st.integers(1, 7))
-def test_in_any_order_of_redelivery_there_is_one_row_a_call_and_the_late_answer_wins(events: list[tuple[str, int, bool]], size: int) -> None:
-    with TemporaryDirectory() as folder:
-        ledger = Ledger(f"sqlite:///{folder}/ledger.db")
-        ledger.create()
-        entries = [row_of(attempt(request_id, n, cost="2" if late else None, estimate=None if late else "1"), late) for request_id, n, late in events]
-        for start in range(0, len(entries), size):
-            ledger.record(entries[start : start + size])
-        late = {(request_id, n) for request_id, n, is_late in events if is_late}
-        seen = {(request_id, n) for request_id, n, _ in events}
-        assert {(row["request_id"], row["n"]): row["cost_usd"] for row in rows(ledger)} == {key: "2" if key in late else "1" for key in seen}
-        assert len(rows(ledger)) == len(seen)
-        ledger.close()
+def emptied(ledger: Ledger) -> Ledger:
+    """Made-up cases share the database of their test."""
+    with ledger.engine.begin() as connection:
+        connection.execute(delete(calls))
+    return ledger
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+VERSIONS = st.lists(st.tuples(st.sampled_from(["a", "b"]), st.integers(1, 2), st.booleans(), st.integers(0, 2)), min_size=1, max_size=30)
+
+
+def version(request_id: str, n: int, late: bool, correction: int) -> dict[str, Any]:
+    """A call as it was first told, or as it was corrected at one of two moments; its cost names the version."""
+    row = row_of(attempt(request_id, n, cost=f"{int(late)}.{correction}"), late)
+    return {**row, "repriced_at": utc_text(NOW + timedelta(days=correction)) if correction else None}
+
+
+@many
+@given(VERSIONS, st.integers(1, 7))
+def test_in_any_order_there_is_one_row_a_call_the_late_answer_wins_and_then_the_last_correction(
+    ledger: Ledger, versions: list[tuple[str, int, bool, int]], size: int
+) -> None:
+    emptied(ledger)
+    entries = [version(*each) for each in versions]
+    for start in range(0, len(entries), size):
+        chunk = entries[start : start + size]
+        stand = ledger.record(chunk)
+        standing = {(row["request_id"], row["n"]): row["cost_usd"] for row in rows(ledger)}
+        assert stand == [standing[row["request_id"], row["n"]] == row["cost_usd"] for row in chunk]
+    last: dict[tuple[str, int], tuple[bool, int]] = {}
+    for request_id, n, late, correction in versions:
+        last[request_id, n] = max(last.get((request_id, n), (False, 0)), (late, correction))
+    assert {(row["request_id"], row["n"]): row["cost_usd"] for row in rows(ledger)} == {key: f"{int(late)}.{at}" for key, (late, at) in last.items()}
+    assert len(rows(ledger)) == len(last)
+
+
+@many
 @given(st.lists(st.none() | st.decimals(0, 10**6, allow_nan=False, places=12), min_size=1, max_size=20))
-def test_sums_are_exact_and_an_unknown_addend_makes_them_null(costs: list[Decimal | None]) -> None:
-    with TemporaryDirectory() as folder:
-        ledger = Ledger(f"sqlite:///{folder}/ledger.db")
-        ledger.create()
-        ledger.record([row_of(attempt(n=n, cost=None if cost is None else str(cost)), False) for n, cost in enumerate(costs)])
-        answer = asked(ledger, by=["tenant"])
-        known = sum((cost for cost in costs if cost is not None), Decimal(0))
-        assert Decimal(answer["rows"][0]["cost_known_usd"]) == Decimal(answer["total_known_usd"]) == known
-        assert (answer["total_usd"] is None) == (None in costs)
-        assert answer["rows"][0]["calls_unpriced"] == costs.count(None)
-        assert "E" not in answer["total_known_usd"]
-        ledger.close()
+def test_sums_are_exact_and_an_unknown_addend_makes_them_null(ledger: Ledger, costs: list[Decimal | None]) -> None:
+    emptied(ledger).record([row_of(attempt(n=n, cost=None if cost is None else str(cost)), False) for n, cost in enumerate(costs)])
+    answer = asked(ledger, by=["tenant"])
+    known = sum((cost for cost in costs if cost is not None), Decimal(0))
+    assert Decimal(answer["rows"][0]["cost_known_usd"]) == Decimal(answer["total_known_usd"]) == known
+    assert (answer["total_usd"] is None) == (None in costs)
+    assert answer["rows"][0]["calls_unpriced"] == costs.count(None)
+    assert "E" not in answer["total_known_usd"]
 
 
 def test_t2_an_unpriced_call_is_null_in_its_row_and_never_zero(ledger: Ledger) -> None:
@@ -190,12 +200,21 @@ def test_costs_are_reported_by_any_dimension_and_in_any_window(ledger: Ledger) -
     }
 
 
-def test_sqlite_is_opened_for_two_writers(ledger: Ledger, tmp_path: Path) -> None:
+def test_sqlite_is_opened_for_two_writers(tmp_path: Path) -> None:
+    ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
     with ledger.engine.connect() as connection:
         assert connection.exec_driver_sql("PRAGMA journal_mode").scalar() == "wal"
         assert int(connection.exec_driver_sql("PRAGMA busy_timeout").scalar_one()) >= 1000
-    other = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
-    other.create()
+    ledger.close()
+
+
+def test_two_meters_make_one_ledger_and_write_into_it(ledger_url: str) -> None:
+    ledger, other = Ledger(ledger_url), Ledger(ledger_url)
+    makers = [threading.Thread(target=asyncio.run, args=(open_ledger(each),)) for each in (ledger, other)]
+    for thread in makers:
+        thread.start()
+    for thread in makers:
+        thread.join()
 
     def fill(into: Ledger, name: str) -> None:
         for n in range(100):
@@ -207,12 +226,78 @@ def test_sqlite_is_opened_for_two_writers(ledger: Ledger, tmp_path: Path) -> Non
     for thread in threads:
         thread.join()
     assert asked(ledger)["total_usd"] == "200"
+    ledger.close()
     other.close()
+
+
+def test_writers_of_the_same_calls_in_any_order_do_not_block_each_other(ledger: Ledger, ledger_url: str) -> None:
+    other = Ledger(ledger_url)
+    entries = [row_of(attempt(f"job-{number}", cost="1"), False) for number in range(400)]
+    faults: list[Exception] = []
+
+    def fill(into: Ledger, entries: list[dict[str, Any]]) -> None:
+        try:
+            for _ in range(8):
+                into.record(entries)
+        except OperationalError as fault:
+            faults.append(fault)
+
+    threads = [threading.Thread(target=fill, args=each) for each in ((ledger, entries), (other, entries[::-1]))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    other.close()
+    assert (faults, asked(ledger)["total_usd"]) == ([], "400")
 
 
 def test_an_unknown_database_is_refused_with_what_to_do() -> None:
     with pytest.raises(ValueError, match="HEADRACE_METER_LEDGER_URL"):
         Ledger("mysql://localhost/ledger")
+
+
+def test_a_url_that_cannot_be_read_is_refused_without_showing_its_password() -> None:
+    with pytest.raises(ValueError, match="HEADRACE_METER_LEDGER_URL") as caught:
+        Ledger("postgresql//user:hunter2@host/ledger")
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg"])
+def test_postgresql_is_spoken_to_by_psycopg_3(scheme: str) -> None:
+    ledger = Ledger(f"{scheme}://user@localhost/ledger")
+    assert (ledger.engine.dialect.name, ledger.engine.dialect.driver) == ("postgresql", "psycopg")
+
+
+def test_without_its_driver_postgresql_is_refused_with_the_extra_to_install() -> None:
+    blocked = "import sys; sys.modules['psycopg'] = None; from services.meter.ledger import Ledger; Ledger('postgresql://localhost/ledger')"
+    done = subprocess.run([sys.executable, "-c", blocked], capture_output=True, text=True, timeout=60, check=False, cwd=ROOT)
+    assert done.returncode == 1
+    assert "pip install 'headrace[postgres]'" in done.stderr.splitlines()[-1]
+
+
+def test_a_ledger_of_an_older_version_gets_the_columns_that_it_lacks(ledger: Ledger, ledger_url: str) -> None:
+    write(ledger, attempt("old", cost="1"))
+    with ledger.engine.begin() as connection:
+        connection.execute(text("ALTER TABLE calls DROP COLUMN repriced_at"))
+    newer = Ledger(ledger_url)
+    newer.create()
+    write(newer, attempt("new", cost="2"))
+    assert asked(newer)["total_usd"] == "3"
+    newer.close()
+
+
+def test_an_event_made_of_a_row_makes_the_same_row(ledger: Ledger) -> None:
+    made = {**row_of(attempt(cost="0.25", usage={"input_tokens": 1}), late=True), "repriced_at": utc_text(NOW)}
+    ledger.record([made])
+    [row] = ledger.find([key_of(made)]).values()
+    assert row_of_cost(cost_of_row(row)) == dict(row) == made
+
+
+def test_bytes_that_postgresql_cannot_keep_do_not_spoil_a_report(ledger: Ledger) -> None:
+    one = attempt(cost="1").model_dump(mode="json")
+    one["origin"]["metadata"], one["response_model"] = {"ticket": "a\0b"}, "m\0"
+    write(ledger, AttemptFinishedV1.model_validate(one))
+    assert [row["metadata.ticket"] for row in asked(ledger, by=["metadata.ticket"])["rows"]] == ["a\ufffdb"]
 
 
 class CountingLedger(Ledger):
@@ -225,8 +310,8 @@ class CountingLedger(Ledger):
         return super().record(rows)
 
 
-def test_many_handlers_share_few_transactions_and_a_bad_row_spoils_only_itself(tmp_path: Path) -> None:
-    counted = CountingLedger(f"sqlite:///{tmp_path / 'ledger.db'}")
+def test_many_handlers_share_few_transactions_and_a_bad_row_spoils_only_itself(ledger_url: str) -> None:
+    counted = CountingLedger(ledger_url)
     counted.create()
 
     async def run() -> None:
@@ -246,9 +331,24 @@ def test_many_handlers_share_few_transactions_and_a_bad_row_spoils_only_itself(t
     counted.close()
 
 
-def test_the_ledger_is_plain_sql_that_others_can_read(ledger: Ledger, tmp_path: Path) -> None:
+def test_a_database_that_is_away_is_asked_once_for_a_batch(tmp_path: Path) -> None:
+    away = CountingLedger(f"sqlite:///{tmp_path / 'no-such-folder' / 'ledger.db'}")
+
+    async def run() -> None:
+        commits = GroupCommit(away)
+        waiting = [commits.add(row_of(attempt(f"job-{i}", cost="1"), False)) for i in range(50)]
+        assert {type(outcome) for outcome in await asyncio.gather(*waiting, return_exceptions=True)} == {OperationalError}
+
+    asyncio.run(run())
+    assert away.transactions == 1
+
+
+def test_the_ledger_is_plain_sql_that_others_can_read(tmp_path: Path) -> None:
+    ledger = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    ledger.create()
     write(ledger, attempt(cost="0.000081"))
     connection = sqlite3.connect(tmp_path / "ledger.db")
     assert connection.execute("SELECT call_id, cost_usd FROM calls").fetchall() == [("acme/job-1/1", "0.000081")]
     assert json.loads(connection.execute("SELECT metadata FROM calls").fetchone()[0]) == {"ticket": "T-1"}
     connection.close()
+    ledger.close()

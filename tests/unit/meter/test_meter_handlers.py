@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -32,14 +31,6 @@ class FakeBus:
         assert none_on is None
         self.published.append((subject, msg_id, json.loads(body)))
         return Ack()
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    made = Ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
-    made.create()
-    yield made
-    made.close()
 
 
 def delivered(outcome: str = "answered", *, cost: str | None = None, estimate: str | None = None, ended: str = "answered") -> Delivery:
@@ -87,8 +78,63 @@ def test_an_unknown_outcome_costs_its_estimate_until_the_late_answer_comes(ledge
     assert [(msg_id, event["cost_usd"], event["basis"]) for _, msg_id, event in told] == [
         ("cost:acme/job-1/1:failed", "0.5", "estimate"),
         ("cost:acme/job-1/1:late", "0.25", "usage"),
+        (None, "0.25", "usage"),
     ]
     assert answered(ledger, b"")["total_usd"] == "0.25"
+
+
+class SlowBus(FakeBus):
+    """Before the estimate is stored, another meter takes the late answer and tells it."""
+
+    def __init__(self, other: Handlers, late: Delivery) -> None:
+        super().__init__()
+        self._other, self._late = other, late
+
+    async def publish(self, subject: str, body: bytes, headers: dict[str, str] | None = None, *, none_on: str | None = None, msg_id: str | None = None) -> Ack:
+        if msg_id == "cost:acme/job-1/1:failed":
+            await self._other.on_attempt(self._late)
+        return await super().publish(subject, body, headers, none_on=none_on, msg_id=msg_id)
+
+
+def test_of_two_meters_the_slower_one_does_not_have_the_last_word_with_its_estimate(ledger: Ledger) -> None:
+    async def run() -> list[tuple[str, str | None, dict[str, Any]]]:
+        swift = FakeBus()
+        slow = SlowBus(Handlers(swift, ledger), delivered("late", cost="0.25"))  # type: ignore[arg-type]  # a fake in the shape of the bus
+        swift.published = slow.published
+        await Handlers(slow, ledger).on_attempt(delivered("failed", estimate="0.5", ended="outcome_unknown"))  # type: ignore[arg-type]  # the same
+        return slow.published
+
+    assert [event["cost_usd"] for _, _, event in asyncio.run(run())] == ["0.25", "0.5", "0.25"]
+    assert answered(ledger, b"")["total_usd"] == "0.25"
+
+
+def test_a_redelivered_attempt_does_not_undo_a_correction_and_the_correction_is_told_last(ledger: Ledger) -> None:
+    handled(ledger, delivered(cost="1"))
+    [row] = next(ledger.pages())
+    ledger.merge([{**row, "cost_usd": "2", "price_version": "config@2", "repriced_at": "2026-11-22T00:00:00.000000Z"}])
+    [(_, _, event)] = handled(ledger, delivered(cost="1"))
+    assert (event["cost_usd"], event["price_version"], event["repriced_at"]) == ("2", "config@2", "2026-11-22T00:00:00Z")
+    assert answered(ledger, b"")["total_usd"] == "2"
+
+
+def test_an_attempt_that_can_have_no_later_version_is_told_once(ledger: Ledger) -> None:
+    assert len(handled(ledger, delivered(cost="1"))) == 1
+
+
+def test_a_meter_says_which_file_it_writes_but_no_url_of_a_server(ledger: Ledger) -> None:
+    handlers = Handlers(FakeBus(), ledger)  # type: ignore[arg-type]  # a fake in the shape of the bus
+    told = json.loads(asyncio.run(handlers.on_whereabouts(b"")))
+    here = ledger.engine.dialect.name
+    assert told["kept_in"] == here
+    assert (told["file"] is not None) == (here == "sqlite")
+    assert "127.0.0.1" not in json.dumps(told)
+
+
+def test_costs_are_reported_by_kind_lane_and_metadata(ledger: Ledger) -> None:
+    handled(ledger, delivered(cost="1"))
+    question = {"by": ["metadata.ticket", "metadata.none", "kind", "lane", "route"], "since": "2026-11-21", "until": "2026-11-22"}
+    [row] = answered(ledger, json.dumps(question).encode())["rows"]
+    assert {name: row[name] for name in question["by"]} == {"metadata.ticket": "T-1", "metadata.none": None, "kind": "chat", "lane": "bulk", "route": None}
 
 
 def test_t2_a_call_of_unknown_price_is_told_as_null(ledger: Ledger) -> None:
@@ -118,7 +164,19 @@ def test_a_ledger_that_cannot_be_written_is_tried_again_and_nothing_is_told(tmp_
     ledger.close()
 
 
-@pytest.mark.parametrize("question", [b"not json", b"[]", b'{"by": []}', b'{"by": ["prompt"]}', b'{"since": "soon"}', b'{"bye": ["day"]}'])
+@pytest.mark.parametrize(
+    "question",
+    [
+        b"not json",
+        b"[]",
+        b'{"by": []}',
+        b'{"by": ["prompt"]}',
+        b'{"since": "soon"}',
+        b'{"bye": ["day"]}',
+        b'{"by": ["metadata."]}',
+        b'{"by": ["metadata.a\\"b"]}',
+    ],
+)
 def test_a_question_that_makes_no_sense_is_answered_with_its_error(ledger: Ledger, question: bytes) -> None:
     assert set(answered(ledger, question)) == {"error"}
 
