@@ -7,13 +7,14 @@ import os
 import signal
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import structlog
 import uvloop
 from faststream import FastStream
 from faststream.nats import NatsBroker, NatsMessage
 
+from bus.access import BadAccess
 from bus.configuration import ConfigSource
 from bus.connection import Bus
 from bus.delivery import Handler
@@ -52,7 +53,8 @@ class Application:
     def __init__(self, bus: Bus) -> None:
         self.bus = bus
         self.config = ConfigSource(bus)
-        self.broker = NatsBroker(bus.url.split(","), max_reconnect_attempts=-1, reconnect_time_wait=1, logger=None, **_broker_security(bus))
+        servers, security = list(bus.access.servers), bus.access.security()
+        self.broker = NatsBroker(servers, max_reconnect_attempts=-1, reconnect_time_wait=1, logger=None, security=security)
         self.app = FastStream(self.broker, logger=None, on_startup=[self._start], on_shutdown=[self._stop])
         self.workers: list[Worker] = []
         """All that consume; services add those that they make themselves, and all are drained together."""
@@ -173,22 +175,25 @@ def slots_of(durable: str) -> int:
     return PATIENT_SLOTS if durable.endswith(PATIENT_LANES) else DEFAULT_SLOTS
 
 
-def _broker_security(bus: Bus) -> dict[str, Any]:
-    return {key: value for key, value in bus.options.items() if key in ("user_credentials", "tls")}
-
-
 def serve(service: str, build: Callable[[Application, Settings], None], settings: Callable[[], Settings]) -> None:
     """Run one service alone: `python -m services.<name> [--nats URL]` (else HEADRACE_NATS)."""
     parser = argparse.ArgumentParser(prog=f"python -m services.{service}")
     parser.add_argument("--nats", default=os.environ.get("HEADRACE_NATS", "nats://127.0.0.1:4222"))
     parser.add_argument("--creds", default=os.environ.get("HEADRACE_CREDS"))
     parser.add_argument("--tls-ca", default=os.environ.get("HEADRACE_TLS_CA"))
+    parser.add_argument("--tls-cert", default=os.environ.get("HEADRACE_TLS_CERT"))
+    parser.add_argument("--tls-key", default=os.environ.get("HEADRACE_TLS_KEY"))
     options = parser.parse_args()
     configure_logs(service, os.environ.get("HEADRACE_LOG_LEVEL", "INFO"))
     configure_tracing(service)
 
     async def main() -> None:
-        application = Application(Bus(options.nats, name=f"headrace-{service}", creds=options.creds, tls_ca=options.tls_ca))
+        files = {"creds": options.creds, "tls_ca": options.tls_ca, "tls_cert": options.tls_cert, "tls_key": options.tls_key}
+        try:
+            bus = Bus(options.nats, name=f"headrace-{service}", **files)
+        except (BadAccess, OSError) as error:
+            raise SystemExit(f"headrace: {error}") from error
+        application = Application(bus)
         build(application, settings())
         await application.run()
 

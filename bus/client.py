@@ -76,7 +76,10 @@ class HeadraceClient:
 
     async def find(self, request_id: str) -> ResultV1 | None:
         """The result of a request if there is one now."""
-        stored = await self.bus.last("RESULTS", self.bus.subjects.result(self.tenant, request_id))
+        return await self._find(request_id, any_replica=False)
+
+    async def _find(self, request_id: str, *, any_replica: bool) -> ResultV1 | None:
+        stored = await self.bus.last("RESULTS", self.bus.subjects.result(self.tenant, request_id), any_replica=any_replica)
         return None if stored is None else ResultV1.model_validate_json(stored.body)
 
     async def stream(self, request_id: str, timeout_s: float = 120) -> AsyncIterator[DeltaV1]:
@@ -128,7 +131,7 @@ class HeadraceClient:
         end = loop.time() + timeout_s
         while True:
             try:
-                found = await self.find(request_id)
+                found = await self._find(request_id, any_replica=True)  # one that lags is asked again; a leader may be missing for seconds
             except Unavailable:
                 found = None
             if found is not None:

@@ -2,11 +2,7 @@
 
 import asyncio
 import contextlib
-import ssl
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
 
 import nats
 import nats.errors
@@ -15,33 +11,21 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from pydantic import BaseModel
 
-from bus.errors import Exists, TooLarge, Unavailable
+from bus.access import access
+from bus.errors import Exists, Full, TooLarge, Unavailable
 from bus.replies import Replies
+from bus.stored import ApiError, Stored, from_direct, from_leader
 from bus.subjects import Subjects
 from observability.tracing import current_trace, span
 
 log = structlog.get_logger()
 
 WRONG_LAST_SEQUENCE, WRITE_IN_FLIGHT, STREAM_FULL = 10071, 10164, 10077
+NO_ROOM = (10002, 10023, 10047)
+"""Storage of the account, of the server, of what is reserved: used up."""
+GONE_ALREADY = (10037, 10043, 10057)
 ACK_TIMEOUT_S = 5.0
 HEADER_ROOM_BYTES = 4096
-
-
-@dataclass(frozen=True)
-class Stored:
-    """A message as a stream holds it."""
-
-    subject: str
-    seq: int
-    stored_at: datetime
-    headers: dict[str, str]
-    body: bytes
-
-
-class ApiError(BaseModel):
-    code: int = 0
-    err_code: int = 0
-    description: str = ""
 
 
 class Ack(BaseModel):
@@ -64,16 +48,17 @@ class Bus:
         name: str = "headrace",
         creds: str | None = None,
         tls_ca: str | None = None,
+        tls_cert: str | None = None,
+        tls_key: str | None = None,
     ) -> None:
-        self.url = url
+        """`url`: one server or several, comma-separated; `creds`, `tls_*`: files. Raises BadAccess, OSError."""
+        self.access = access(url, creds=creds, tls_ca=tls_ca, tls_cert=tls_cert, tls_key=tls_key)
+        self.url = ",".join(self.access.servers)
         self.subjects = Subjects(root)
         self.nc = Client()
         self.on_reconnect: list[Callable[[], Awaitable[None]]] = []
-        self.options: dict[str, Any] = {"servers": url.split(","), "name": name}
-        if creds:
-            self.options["user_credentials"] = creds
-        if tls_ca:
-            self.options["tls"] = ssl.create_default_context(cafile=tls_ca)
+        self.name = name
+        self._last_error: Exception | None = None
         self._replies = Replies(self.nc)
 
     @property
@@ -87,18 +72,24 @@ class Bus:
 
     async def connect(self, timeout_s: float | None = None) -> None:
         """Connect; with `timeout_s` give up then with Unavailable, else wait for the server as long as it takes."""
+        connecting = asyncio.create_task(self._connect())
         try:
-            async with asyncio.timeout(timeout_s):
-                await self._connect()
-        except TimeoutError:
-            raise Unavailable(f"no NATS server answers at {self.url}: start one with 'headrace up', or give --nats URL") from None
+            await asyncio.wait({connecting}, timeout=timeout_s)
+        finally:
+            while not connecting.done():  # more than once: `wait_for` of Python 3.11, inside nats-py, may swallow a cancel
+                connecting.cancel()
+                await asyncio.wait({connecting}, timeout=0.5)
+        if connecting.cancelled():
+            raise Unavailable(self._why_not_connected())
+        connecting.result()
         await self._replies.start()
 
     async def _connect(self) -> None:
         while True:
             try:
                 await self.nc.connect(
-                    **self.options,
+                    **self.access.options(),
+                    name=self.name,
                     max_reconnect_attempts=-1,
                     reconnect_time_wait=0.25,  # type: ignore[arg-type]  # seconds; a fraction works
                     connect_timeout=5,
@@ -114,6 +105,19 @@ class Bus:
                 await asyncio.sleep(0.5)
             else:
                 return
+
+    def _why_not_connected(self) -> str:
+        why = str(self._last_error or "")
+        if "authorization" in why.lower():
+            return f"the NATS server at {self.url} refuses these credentials: give --creds FILE, or nats://user:password@host:port"
+        if self.nc._server_info.get("tls_required"):
+            return f"no TLS with the NATS server at {self.url} ({why}): give --tls-ca FILE, and --tls-cert and --tls-key where it asks for them"
+        return f"no NATS server answers at {self.url}: start one with 'headrace up', or give --nats URL"
+
+    @property
+    def clustered(self) -> bool:
+        """Whether a direct get may be answered by a replica that lags behind the stream's leader."""
+        return bool(self.nc._server_info.get("cluster"))  # nats-py has no public name for it
 
     async def close(self) -> None:
         self._replies.stop()
@@ -154,7 +158,7 @@ class Bus:
                 if ack.error is None:
                     return ack
                 if ack.error.err_code != WRITE_IN_FLIGHT:
-                    raise self._refusal(subject, none_on, ack.error)
+                    raise self._refusal(subject, none_on, ack)
                 await asyncio.sleep(0.01)
 
     async def persist(self, subject: str, body: bytes, headers: dict[str, str] | None = None, *, none_on: str, stream: str) -> int:
@@ -187,16 +191,24 @@ class Bus:
         """One question, one answer. Raises Unavailable."""
         return await self._replies.ask(subject, body, headers, timeout_s)
 
-    async def last(self, stream: str, subject: str) -> Stored | None:
-        """The last message on a subject or pattern, by direct get."""
-        return self._stored(await self.request(f"$JS.API.DIRECT.GET.{stream}", b'{"last_by_subj":"%s"}' % subject.encode()))
+    async def last(self, stream: str, subject: str, *, any_replica: bool = False) -> Stored | None:
+        """The last message on a subject or pattern, as the stream's leader has it; `any_replica`: one that lags may answer too."""
+        query = b'{"last_by_subj":"%s"}' % subject.encode()
+        if self.clustered and not any_replica:
+            return await self._of_leader(stream, query)
+        return from_direct(await self.request(f"$JS.API.DIRECT.GET.{stream}", query))
 
     async def get(self, stream: str, seq: int) -> Stored | None:
-        """One message by its sequence, by direct get."""
-        return self._stored(await self.request(f"$JS.API.DIRECT.GET.{stream}", b'{"seq":%d}' % seq))
+        """One message by its sequence, by direct get; a replica's "no such message" is asked again of the leader."""
+        query = b'{"seq":%d}' % seq
+        found = from_direct(await self.request(f"$JS.API.DIRECT.GET.{stream}", query))
+        return await self._of_leader(stream, query) if found is None and self.clustered else found
+
+    async def _of_leader(self, stream: str, query: bytes) -> Stored | None:
+        return from_leader(stream, (await self.request(f"$JS.API.STREAM.MSG.GET.{stream}", query)).data)
 
     async def scan(self, stream: str, seq: int, batch: int = 256, subject: str = ">") -> list[Stored]:
-        """Up to `batch` messages from a sequence on, by one batched direct get."""
+        """Up to `batch` messages from a sequence on, by one batched direct get. In a cluster the newest may be missing yet."""
         inbox = self.nc.new_inbox()
         found: list[Stored] = []
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -209,7 +221,7 @@ class Bus:
                 if not done.done():
                     done.set_result(None)
             else:
-                stored = self._stored(message)
+                stored = from_direct(message)
                 if stored is not None:
                     found.append(stored)
 
@@ -227,25 +239,23 @@ class Bus:
 
     async def delete(self, stream: str, seq: int) -> None:
         """Remove one message; one that is gone already is fine. Raises Unavailable."""
-        await self.request(f"$JS.API.STREAM.MSG.DELETE.{stream}", b'{"seq":%d,"no_erase":true}' % seq)
+        answer = Ack.model_validate_json((await self.request(f"$JS.API.STREAM.MSG.DELETE.{stream}", b'{"seq":%d,"no_erase":true}' % seq)).data)
+        if answer.error is not None and answer.error.err_code not in GONE_ALREADY:
+            raise Unavailable(f"stream {stream!r}, deleting {seq}: {answer.error.description} ({answer.error.err_code})")
 
-    def _stored(self, message: Msg) -> Stored | None:
-        headers = message.headers or {}
-        if headers.get("Status") == "404":
-            return None
-        if "Status" in headers:
-            raise Unavailable(f"direct get: {headers['Status']} {headers.get('Description', '')}")
-        stored_at = parse_time(headers["Nats-Time-Stamp"])
-        return Stored(headers["Nats-Subject"], int(headers["Nats-Sequence"]), stored_at, headers, message.data)
-
-    def _refusal(self, subject: str, none_on: str | None, error: ApiError) -> Exception:
+    def _refusal(self, subject: str, none_on: str | None, ack: Ack) -> Exception:
+        error = ack.error or ApiError()
         if error.err_code == WRONG_LAST_SEQUENCE:
             return Exists(none_on or subject)
         if error.err_code == STREAM_FULL and none_on is not None and "per subject" in error.description:
             return Exists(none_on)
+        if error.err_code == STREAM_FULL or error.err_code in NO_ROOM:
+            return Full(ack.stream or self.subjects.kind(subject), f"{error.description}, {error.err_code}", of_server=error.err_code in NO_ROOM)
         return Unavailable(f"{subject!r}: {error.description} ({error.err_code})")
 
     async def _on_error(self, error: Exception) -> None:
+        if "authorization" in str(error).lower() or self._last_error is None:
+            self._last_error = error  # what follows a refusal (a broken pipe, an empty answer) says less
         log.warning("bus_error", error=repr(error))
 
     async def _on_disconnect(self) -> None:
@@ -255,9 +265,3 @@ class Bus:
         log.info("bus_reconnected")
         for callback in self.on_reconnect:
             await callback()
-
-
-def parse_time(text: str) -> datetime:
-    """RFC 3339 as NATS writes it, nanoseconds cut to microseconds."""
-    head, _, fraction = text.removesuffix("Z").partition(".")
-    return datetime.fromisoformat(f"{head}.{fraction[:6].ljust(6, '0')}").replace(tzinfo=UTC)

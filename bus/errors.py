@@ -25,5 +25,19 @@ class Unavailable(Exception):
     """The bus cannot store it now (full, no leader, no answer): back-pressure, never a reason to drop."""
 
 
+class Full(Unavailable):
+    """The bus has no room: a stream is at its limit, or (`of_server`) the server's or account's storage is used up."""
+
+    def __init__(self, stream: str, why: str, *, of_server: bool = False) -> None:
+        make_room = (
+            "give the NATS server more disk or its account a larger limit"
+            if of_server
+            else "raise its limit ('headrace doctor --apply --requests-max-msgs N --requests-max-bytes N'), or wait until old messages leave it"
+            if stream == "REQUESTS"
+            else "raise its limit, or wait until old messages leave it"
+        )
+        super().__init__(f"the bus is full, nothing was stored: {stream} ({why}); {make_room}")
+
+
 class TooLarge(Exception):
     """The body is larger than the server's `max_payload`; no retry can help."""

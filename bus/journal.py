@@ -17,11 +17,15 @@ async def claim(bus: Bus, origin: OriginV1, n: int, entry: CallBegunV1) -> CallB
     """
     subject = bus.subjects.begun(origin.tenant, origin.request_id, n)
     ttl = max(60, int((origin.deadline + KEPT_AFTER_DEADLINE - datetime.now(UTC)).total_seconds()))
-    try:
-        await bus.persist(subject, entry.model_dump_json().encode(), {"Nats-TTL": f"{ttl}s"}, none_on=subject, stream="JOURNAL")
-    except Exists:
-        return await begun(bus, origin, n)
-    return None
+    while True:
+        try:
+            await bus.persist(subject, entry.model_dump_json().encode(), {"Nats-TTL": f"{ttl}s"}, none_on=subject, stream="JOURNAL")
+        except Exists:
+            first = await begun(bus, origin, n)
+            if first is not None:
+                return first  # one that has expired since is no claim, and its absence none of ours: claim again
+        else:
+            return None
 
 
 async def begun(bus: Bus, origin: OriginV1, n: int) -> CallBegunV1 | None:

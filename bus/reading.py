@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import datetime
 
-from bus.connection import Bus, Stored
+from bus.connection import Bus
+from bus.stored import Stored
 from contracts.delta import DeltaV1
 
 

@@ -12,7 +12,7 @@ from bus import configuration
 from bus.configuration import BadConfiguration
 from bus.connection import Bus
 from bus.errors import Unavailable
-from bus.provision import drift, provision
+from bus.provision import Sizing, drift, provision
 from cli.session import CONNECT_TIMEOUT_S, Session, run, session_of
 from cli.show import as_json, console, escaped, notes
 
@@ -24,17 +24,26 @@ def register(app: typer.Typer) -> None:
     app.command("doctor")(doctor)
 
 
-def doctor(context: typer.Context, apply: Annotated[bool, typer.Option("--apply", help="Create what is missing and mend what drifted.")] = False) -> None:
+def doctor(
+    context: typer.Context,
+    apply: Annotated[bool, typer.Option("--apply", help="Create what is missing and mend what drifted.")] = False,
+    replicas: Annotated[int | None, typer.Option(help="With --apply: copies of each stream in a cluster (1, 3 or 5); kept from then on.", min=1, max=5)] = None,
+    requests_max_msgs: Annotated[int | None, typer.Option(help="With --apply: requests that REQUESTS holds at most; -1 takes the limit away.", min=-1)] = None,
+    requests_max_bytes: Annotated[int | None, typer.Option(help="With --apply: bytes that REQUESTS holds at most; -1 takes the limit away.", min=-1)] = None,
+) -> None:
     """Check server, versions, streams, consumers, limits and configuration. Exit 1 if anything is wrong."""
-    run(_doctor(session_of(context), apply))
+    sizing = Sizing(replicas, requests_max_msgs, requests_max_bytes)
+    if not apply and sizing != Sizing():
+        raise typer.BadParameter("sizes are changed only with --apply", param_hint="--apply")
+    run(_doctor(session_of(context), sizing if apply else None))
 
 
-async def _doctor(session: Session, apply: bool) -> int:
+async def _doctor(session: Session, sizing: Sizing | None) -> int:
     checks: list[tuple[str, bool, str]] = []
     try:
         async with session.bus() as bus:
-            if apply:
-                for line in await provision(bus):
+            if sizing is not None:
+                for line in await provision(bus, sizing):
                     notes().print(line, markup=False)
             checks += _server(bus)
             checks += await _jetstream(bus)

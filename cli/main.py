@@ -9,7 +9,7 @@ from cli import asking, configuring, costs, dead, doctor, models, publishing, re
 from cli.session import Session
 from observability.logs import configure_logs
 
-GLOBAL_VALUES = ("--nats", "--creds", "--tls-ca", "--tenant")
+GLOBAL_VALUES = ("--nats", "--creds", "--tls-ca", "--tls-cert", "--tls-key", "--tenant")
 GLOBAL_FLAGS = ("--json",)
 
 app = typer.Typer(
@@ -25,14 +25,16 @@ app = typer.Typer(
 @app.callback()
 def global_options(
     context: typer.Context,
-    nats: Annotated[str | None, typer.Option(help="URL of the NATS server; else HEADRACE_NATS, else nats://127.0.0.1:4222.")] = None,
-    creds: Annotated[str | None, typer.Option(help="A NATS credentials file.")] = None,
-    tls_ca: Annotated[str | None, typer.Option(help="A CA certificate that the server's is checked against.")] = None,
+    nats: Annotated[str | None, typer.Option(help="URL of the NATS server, or a comma-separated list; else HEADRACE_NATS, else nats://127.0.0.1:4222.")] = None,
+    creds: Annotated[str | None, typer.Option(help="A NATS credentials file; else HEADRACE_CREDS.")] = None,
+    tls_ca: Annotated[str | None, typer.Option(help="A CA certificate that the server's is checked against; else HEADRACE_TLS_CA.")] = None,
+    tls_cert: Annotated[str | None, typer.Option(help="The client's certificate, where the server asks for one; else HEADRACE_TLS_CERT.")] = None,
+    tls_key: Annotated[str | None, typer.Option(help="Its key; else HEADRACE_TLS_KEY.")] = None,
     tenant: Annotated[str | None, typer.Option(help="Whose requests; 'default' if not given.")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else on stdout.")] = False,
 ) -> None:
     """A durable, event-driven LLM pipeline on NATS. The global options may stand before or after the command."""
-    context.obj = Session(nats=nats, creds=creds, tls_ca=tls_ca, tenant_given=tenant, json=json)
+    context.obj = Session(nats=nats, creds=creds, tls_ca=tls_ca, tls_cert=tls_cert, tls_key=tls_key, tenant_given=tenant, json=json)
 
 
 for module in (up, asking, publishing, replaying, results, tracing, models, doctor):

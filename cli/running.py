@@ -12,7 +12,7 @@ import uvloop
 from bus import configuration
 from bus.application import Application
 from bus.connection import Bus
-from bus.provision import provision
+from bus.provision import Sizing, provision
 from bus.server import EmbeddedServer
 from cli.local import LocalModel, default_configuration, wanted_port
 from cli.services import build_all
@@ -23,7 +23,7 @@ WATCH_S = 0.5
 SERVER_STOP_S = 3.0
 
 
-def run_all(session: Session, text: str | None, data_dir: Path, port: int) -> None:
+def run_all(session: Session, text: str | None, data_dir: Path, port: int, sizing: Sizing) -> None:
     """Run until SIGTERM; `text` is pushed first. Raises Failure, Unavailable, Unstartable, RuntimeError."""
     server = None if session.nats else EmbeddedServer(data_dir / "nats", port)
     local: LocalModel | None = None
@@ -31,14 +31,15 @@ def run_all(session: Session, text: str | None, data_dir: Path, port: int) -> No
         if server is not None:
             server.start()
         url = session.nats or (server.url if server else "")
-        print(f"nats {url}", flush=True)
-        config = uvloop.run(_prepare(Bus(url, name="headrace-up", creds=session.creds, tls_ca=session.tls_ca), text))
+        preparing = session.unconnected(url, "headrace-up")
+        print(f"nats {preparing.url}", flush=True)
+        config = uvloop.run(_prepare(preparing, text, sizing))
         model_port = wanted_port(config, os.environ)
         if model_port is not None:
             local = LocalModel(model_port, data_dir / "local-model.log")
             local.start()
             asyncio.run(local.ready())
-        uvloop.run(_serve(Bus(url, creds=session.creds, tls_ca=session.tls_ca), url, data_dir, server, local))
+        uvloop.run(_serve(session.unconnected(url, "headrace"), server, local, data_dir))
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -48,11 +49,11 @@ def run_all(session: Session, text: str | None, data_dir: Path, port: int) -> No
             server.stop(SERVER_STOP_S)
 
 
-async def _prepare(bus: Bus, text: str | None) -> ConfigV1:
+async def _prepare(bus: Bus, text: str | None, sizing: Sizing) -> ConfigV1:
     """Streams and configuration in place, before any service starts."""
     await bus.connect(timeout_s=CONNECT_TIMEOUT_S)
     try:
-        await provision(bus)
+        await provision(bus, sizing)
         if text is None and await configuration.read(bus) is None:
             text = default_configuration()
             print("no --config and nothing pushed yet: the local model answers", file=sys.stderr)
@@ -66,10 +67,10 @@ async def _prepare(bus: Bus, text: str | None) -> ConfigV1:
     return found[0]
 
 
-async def _serve(bus: Bus, url: str, data_dir: Path, server: EmbeddedServer | None, local: LocalModel | None) -> None:
+async def _serve(bus: Bus, server: EmbeddedServer | None, local: LocalModel | None, data_dir: Path) -> None:
     application = Application(bus)
     build_all(application, data_dir)
-    watching = asyncio.create_task(_watch(application, url, server, local))
+    watching = asyncio.create_task(_watch(application, server, local))
     try:
         await application.run()
     finally:
@@ -78,10 +79,10 @@ async def _serve(bus: Bus, url: str, data_dir: Path, server: EmbeddedServer | No
             await watching
 
 
-async def _watch(application: Application, url: str, server: EmbeddedServer | None, local: LocalModel | None) -> None:
+async def _watch(application: Application, server: EmbeddedServer | None, local: LocalModel | None) -> None:
     """Say when all is ready; start a server again that died; tell of a model that died."""
     await application.ready.wait()
-    print(f"ready {url}", flush=True)
+    print(f"ready {application.bus.url}", flush=True)
     told = False
     while True:
         await asyncio.sleep(WATCH_S)

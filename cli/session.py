@@ -10,6 +10,7 @@ from typing import Any
 
 import typer
 
+from bus.access import BadAccess
 from bus.awaiting import NoResult
 from bus.client import HeadraceClient, NotStored
 from bus.configuration import BadConfiguration
@@ -32,6 +33,8 @@ class Session:
     nats: str | None = None
     creds: str | None = None
     tls_ca: str | None = None
+    tls_cert: str | None = None
+    tls_key: str | None = None
     tenant_given: str | None = None
     json: bool = False
 
@@ -43,10 +46,18 @@ class Session:
     def url(self) -> str:
         return self.nats or os.environ.get("HEADRACE_NATS") or DEFAULT_URL
 
+    def unconnected(self, url: str, name: str) -> Bus:
+        """A bus with this session's credentials and certificates. Raises BadAccess, OSError."""
+        return Bus(url, name=name, creds=self._file("creds"), tls_ca=self._file("tls_ca"), tls_cert=self._file("tls_cert"), tls_key=self._file("tls_key"))
+
+    def _file(self, option: str) -> str | None:
+        given: str | None = getattr(self, option)
+        return given or os.environ.get(f"HEADRACE_{option.upper()}")
+
     @asynccontextmanager
     async def bus(self) -> AsyncIterator[Bus]:
         """A connection for as long as the block runs; fails at once where there is no server."""
-        bus = Bus(self.url, name="headrace-cli", creds=self.creds, tls_ca=self.tls_ca)
+        bus = self.unconnected(self.url, "headrace-cli")
         await bus.connect(timeout_s=CONNECT_TIMEOUT_S)
         try:
             yield bus
@@ -74,7 +85,7 @@ def run(work: Coroutine[Any, Any, int | None]) -> None:
         code = asyncio.run(work) or 0
     except BadConfiguration as error:
         fail(*error.problems)
-    except (Failure, Unavailable, NoResult, NotStored, TooLarge) as error:
+    except (Failure, Unavailable, NoResult, NotStored, TooLarge, BadAccess) as error:
         fail(str(error))
     except OSError as error:
         fail(f"{error.filename}: {error.strerror}" if error.filename else str(error))

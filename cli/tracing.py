@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 from rich.tree import Tree
 
-from bus.connection import Bus, Stored
+from bus.connection import Bus
+from bus.stored import Stored
 from cli.results import checked_id
 from cli.session import Failure, Session, run, session_of
 from cli.show import STYLES, as_json, console, escaped, money, shown, why

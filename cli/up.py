@@ -11,8 +11,10 @@ from typing import Annotated
 
 import typer
 
+from bus.access import BadAccess
 from bus.configuration import BadConfiguration
 from bus.errors import Unavailable
+from bus.provision import Sizing
 from cli.configuring import checked, text_of_file
 from cli.local import Unstartable
 from cli.session import Failure, fail, session_of
@@ -32,12 +34,15 @@ def up(
     context: typer.Context,
     config: Annotated[Path | None, typer.Option(help="A configuration to push first.", exists=True, dir_okay=False)] = None,
     data_dir: Annotated[Path, typer.Option(help="Where streams, ledger and logs are kept.", file_okay=False)] = Path(".headrace"),
+    replicas: Annotated[int | None, typer.Option(help="Copies of each stream in the cluster of --nats: 1, 3 or 5.", min=1, max=5)] = None,
     nats_port: Annotated[int, typer.Option(help="The embedded server's port; 0 takes a free one.", min=0, max=65535)] = 4222,
 ) -> None:
     """Start a NATS server (or use that of --nats) and all services; ends with SIGTERM. Prints 'ready URL' when it is."""
     from cli.running import run_all  # the services' imports take a second that no other command should pay
 
     session = session_of(context)
+    if replicas is not None and replicas > 1 and not session.nats:
+        raise typer.BadParameter("the embedded server is one node; give --nats with the URLs of a cluster", param_hint="--replicas")
     configure_logs("headrace", os.environ.get("HEADRACE_LOG_LEVEL", "WARNING"))
     configure_tracing("headrace")
     try:
@@ -46,10 +51,10 @@ def up(
             if text is not None:
                 checked(text)
             with _locked(data_dir):
-                run_all(session, text, data_dir.resolve(), nats_port)
+                run_all(session, text, data_dir.resolve(), nats_port, Sizing(replicas))
     except BadConfiguration as error:
         fail(*error.problems)
-    except (Failure, Unavailable, Unstartable, OSError, RuntimeError) as error:
+    except (Failure, Unavailable, Unstartable, BadAccess, OSError, RuntimeError) as error:
         fail(str(error))
     except Ended:
         raise typer.Exit(0) from None

@@ -4,8 +4,9 @@ import random
 from datetime import UTC, datetime, timedelta
 
 from bus.application import Application
-from bus.connection import Bus, Stored
+from bus.connection import Bus
 from bus.errors import Exists, Reject
+from bus.stored import Stored
 from bus.subjects import Subjects
 from catalog.estimates import estimate_input_tokens
 from catalog.models import Catalog

@@ -9,11 +9,12 @@ from typing import TypeVar
 import structlog
 from pydantic import BaseModel, ValidationError
 
-from bus.connection import Bus, Stored
+from bus.connection import Bus
 from bus.delivery import Delivery
 from bus.errors import Reject, TooLarge
 from bus.notices import notify
 from bus.results import publish_result, result
+from bus.stored import Stored
 from contracts.attempt import AttemptFinishedV1
 from contracts.call import CallV1
 from contracts.cancel import CancelV1

@@ -2,8 +2,9 @@
 
 import asyncio
 
+import nats.errors
 import structlog
-from nats.js.errors import APIError, NotFoundError
+from nats.js.errors import NotFoundError
 
 from bus.application import Application
 from bus.delivery import Handler
@@ -34,7 +35,7 @@ class Strays:
         while True:
             try:
                 await self._look()
-            except (APIError, Unavailable, TimeoutError) as error:
+            except (nats.errors.Error, Unavailable, TimeoutError) as error:
                 log.warning("strays_wait", error=str(error))
             await asyncio.sleep(LOOK_EVERY_S)
 

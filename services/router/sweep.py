@@ -5,14 +5,15 @@ import heapq
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
+import nats.errors
 import structlog
-from nats.js.errors import APIError
 from pydantic import ValidationError
 
-from bus.connection import Bus, Stored
+from bus.connection import Bus
 from bus.errors import Exists, Unavailable
 from bus.journal import claim
 from bus.results import publish_result, result
+from bus.stored import Stored
 from bus.streams import ACK_WAIT_S
 from contracts.attempt import AttemptFinishedV1
 from contracts.call import CallBegunV1, CallV1
@@ -52,7 +53,7 @@ class Sweep:
                 await self._act()
                 if turn % FORGET_EVERY == 0:
                     await self._forget()
-            except (Unavailable, APIError, TimeoutError) as error:
+            except (Unavailable, nats.errors.Error, TimeoutError) as error:
                 log.warning("sweep_waits", error=str(error))
 
     async def _read(self) -> None:

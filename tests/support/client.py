@@ -31,7 +31,7 @@ class Outsider:
             return None
 
         self.nc = await nats.connect(
-            self.url, max_reconnect_attempts=-1, reconnect_time_wait=0.02, reconnected_cb=reconnected, error_cb=quiet, pending_size=64 << 20
+            self.url.split(","), max_reconnect_attempts=-1, reconnect_time_wait=0.02, reconnected_cb=reconnected, error_cb=quiet, pending_size=64 << 20
         )
         self.js = self.nc.jetstream(timeout=10)
         await self.nc.subscribe("llm.v1.result.>", cb=self._hear, pending_msgs_limit=-1, pending_bytes_limit=-1)

@@ -12,8 +12,9 @@ from typing import Any
 
 from bus.configuration import push
 from bus.connection import Bus
-from bus.provision import provision
+from bus.provision import Sizing, provision
 from bus.server import EmbeddedServer
+from tests.support.cluster import Cluster
 from tests.support.processes import Program
 
 SERVICES = ("router", "adapters", "validator", "meter")
@@ -52,9 +53,11 @@ def configuration(base_url: str, **fields: Any) -> dict[str, Any]:
 class Stack:
     """Everything in `folder`. Services are started with `start` and addressed as `router-1`, `adapters-2` …"""
 
-    def __init__(self, folder: Path, *, provider_delay_s: float = 0.0, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, provider_delay_s: float = 0.0, environment: Mapping[str, str] | None = None, cluster: Cluster | None = None, replicas: int = 1
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        self.folder, self.provider_delay_s = folder, provider_delay_s
+        self.folder, self.provider_delay_s, self.cluster, self.replicas = folder, provider_delay_s, cluster, replicas
         self.server = EmbeddedServer(folder / "nats", log=folder / "nats-server.log")
         self.ledger = folder / "ledger.sqlite"
         self.provider_log = folder / "provider.jsonl"
@@ -65,19 +68,28 @@ class Stack:
         self._numbers = itertools.count()
 
     @property
+    def url(self) -> str:
+        """Of the one server, or of all nodes."""
+        return self.cluster.url if self.cluster else self.server.url
+
+    @property
     def environment(self) -> dict[str, str]:
-        return {"HEADRACE_NATS": self.server.url, "HEADRACE_METER_LEDGER_URL": f"sqlite:///{self.ledger}", "OTEL_SDK_DISABLED": "true", **self._extra}
+        return {"HEADRACE_NATS": self.url, "HEADRACE_METER_LEDGER_URL": f"sqlite:///{self.ledger}", "OTEL_SDK_DISABLED": "true", **self._extra}
 
     async def begin(self, replicas: int = 1, services: tuple[str, ...] = SERVICES, config: dict[str, Any] | None = None) -> None:
         """Server, provider, streams, configuration, then the services; returns when all of them are ready."""
-        await asyncio.to_thread(self.server.start)
+        await self.start_servers()
         await self.start_provider()
         await self.begin_services(replicas, config or configuration(self.base_url), services)
+
+    async def start_servers(self) -> None:
+        """The one server, or all nodes of the cluster."""
+        await asyncio.to_thread(self.cluster.start if self.cluster else self.server.start)
 
     async def begin_services(self, replicas: int, config: dict[str, Any], services: tuple[str, ...] = SERVICES) -> None:
         """Streams and configuration, then the services, until all are ready."""
         bus = await self.bus()
-        await provision(bus)
+        await provision(bus, Sizing(self.replicas))
         await push(bus, json.dumps(config))
         await bus.close()
         for service in services:
@@ -87,7 +99,7 @@ class Stack:
 
     async def bus(self) -> Bus:
         """A connection for what operators do: provision, push."""
-        bus = Bus(self.server.url, name="operator")
+        bus = Bus(self.url, name="operator", **(self.cluster.files if self.cluster else {}))
         await bus.connect(timeout_s=10)
         return bus
 
@@ -157,5 +169,8 @@ class Stack:
         deadline = time.monotonic() + 12
         for program in programs:
             program.stop(max(0.1, deadline - time.monotonic()))
+        if self.cluster:
+            self.cluster.stop()
+            return
         self.signal_server(signal.SIGCONT)
         self.server.stop()
