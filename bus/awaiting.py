@@ -98,7 +98,7 @@ class Results:
         if wait is None or wait.future.done():
             return
         try:
-            stored = await self._bus.last("RESULTS", self._bus.subjects.result(self._tenant, request_id))
+            stored = await self._bus.last("RESULTS", self._bus.subjects.result(self._tenant, request_id), any_replica=True)
         except Unavailable:
             stored = None
         else:

@@ -4,8 +4,9 @@ from collections.abc import AsyncIterator, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from bus.connection import Bus, Stored
+from bus.connection import Bus
 from bus.reading import first_since, past_the_end
+from bus.stored import Stored
 from contracts.dead_letter import DeadLetterV1
 
 STREAM = "DEAD_LETTERS"

@@ -4,8 +4,9 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from bus.connection import ApiError, Bus
+from bus.connection import Bus
 from bus.errors import Unavailable
+from bus.stored import ApiError
 
 CONSUMER_NOT_FOUND = 10014
 

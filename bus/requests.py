@@ -7,8 +7,9 @@ from datetime import datetime
 from typing import Any
 
 from bus import cloud_events
-from bus.connection import Bus, Stored
+from bus.connection import Bus
 from bus.reading import first_since, past_the_end
+from bus.stored import Stored
 from contracts.attempt import AttemptFinishedV1
 from contracts.base import TENANT
 from contracts.identity import request_id_of
