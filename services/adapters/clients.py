@@ -8,17 +8,29 @@ from bus.configuration import expand
 from catalog.kinds import ProviderKind, kind_of
 from contracts.config import ProviderV1
 
+from .anthropic.wire import Messages
 from .openai.wire import OpenAI
 from .protocol import Client, WireProtocol
-from .transport import HttpClient
+from .transport import HttpClient, Post
 
 WireFactory = Callable[[ProviderKind, str, Mapping[str, str]], WireProtocol]
-WIRES: Mapping[str, WireFactory] = {"openai": OpenAI}
-"""Protocols that are pure conversion, spoken over aiohttp. Called with the provider's kind, its id and its `options`."""
+WIRES: Mapping[str, WireFactory] = {"anthropic": Messages, "openai": OpenAI}
+"""All protocols: pure conversion, called with the provider's kind, its id and its `options`."""
 
 
 class Misconfigured(ValueError):
     """A provider that cannot be asked as it is configured; says what to do."""
+
+
+def _by_anthropic(session: aiohttp.ClientSession, base_url: str) -> Post:
+    from .anthropic.sdk import poster
+
+    return poster(session, base_url)
+
+
+PosterFactory = Callable[[aiohttp.ClientSession, str], Post]
+POSTERS: Mapping[str, PosterFactory] = {"anthropic": _by_anthropic}
+"""Protocols whose requests are made by an SDK, imported when the first such provider is configured; all others by aiohttp alone."""
 
 
 def client_of(provider: ProviderV1, session: aiohttp.ClientSession, environ: Mapping[str, str]) -> Client:
@@ -27,15 +39,17 @@ def client_of(provider: ProviderV1, session: aiohttp.ClientSession, environ: Map
     options = {name: expand(value, environ) for name, value in provider.options.items()}
     key = expand(provider.api_key, environ).strip() if provider.api_key and kind.auth != "none" else ""
     own = {name: expand(value, environ) for name, value in provider.headers.items()}
+    base_url, poster = address(provider, kind, options, environ), POSTERS.get(kind.protocol)
     return HttpClient(
         session,
-        address(provider, kind, options, environ),
+        base_url,
         WIRES[kind.protocol](kind, provider.id, options),
         headers={**key_header(kind, key), **own},
         secrets=frozenset((key, *own.values(), *options.values())),
         first_token_s=provider.first_token_timeout_s,
         idle_s=provider.idle_timeout_s,
         embed_batch=kind.embed_batch,
+        post_by=poster(session, base_url) if poster is not None else None,
     )
 
 

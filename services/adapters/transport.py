@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import NamedTuple
 
 import aiohttp
 from pydantic_core import PydanticSerializationError, from_json, to_json
@@ -26,12 +27,35 @@ LARGE_BYTES = 1 << 20
 AFTER_DONE_S = 0.05
 """How long the end of a finished stream is waited for, so that its connection can serve the next call."""
 MAX_MESSAGE = 500
+MAX_REFUSAL_BYTES = 64 * 1024
 Authorize = Callable[[str, bytes], Awaitable[Mapping[str, str]]]
 """Headers that prove who asks, for a URL and a body; awaited before each call. Raises NotAuthorized."""
 
 
 class NotAuthorized(Exception):
     """No credential could be had; says what to do."""
+
+
+class Reply(NamedTuple):
+    """An answer whose status line has come. `body`: read already, as an SDK does with refusals."""
+
+    response: aiohttp.ClientResponse
+    body: bytes | None = None
+
+
+Post = Callable[[str, bytes, Mapping[str, str]], Awaitable[Reply]]
+"""Makes the request; raises what aiohttp raises."""
+
+
+async def post(session: aiohttp.ClientSession, url: str, payload: bytes, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
+    """One POST, as every call is made: no redirects, no limit of its own but on connecting."""
+    try:
+        target = URL(url, encoded="%" in url)
+    except ValueError as error:
+        raise aiohttp.InvalidURL(url, str(error)) from error
+    body = payload if len(payload) <= LARGE_BYTES else io.BytesIO(payload)
+    timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S)
+    return await session.post(target, data=body, headers=headers, allow_redirects=False, timeout=timeout)
 
 
 class HttpClient:
@@ -49,8 +73,10 @@ class HttpClient:
         first_token_s: float | None = None,
         idle_s: float | None = None,
         embed_batch: int | None = None,
+        post_by: Post | None = None,
     ) -> None:
-        self._session, self._protocol, self._authorize = session, protocol, authorize
+        """`post_by`: who makes the requests in place of aiohttp, as an SDK does; all else is the same."""
+        self._session, self._protocol, self._authorize, self._post_by = session, protocol, authorize, post_by
         self._base_url = base_url.strip().rstrip("/")
         self._headers = {"Content-Type": "application/json", **headers}
         self._secrets = sorted((secret for secret in secrets if len(secret) >= 6), key=len, reverse=True)
@@ -107,14 +133,14 @@ class HttpClient:
             return Failure("unavailable", f"the provider's answer is not JSON ({_words(error)}); check that base_url is right")
 
     async def _dial(self, exchange: Exchange, payload: bytes, idempotency_key: str, on_delta: OnDelta | None) -> Answer | Failure:
-        url = self._base_url + exchange.path
+        url = _joined(self._base_url, exchange.path)
         headers = {**self._headers, "Idempotency-Key": idempotency_key, **exchange.headers}
         if self._authorize is not None:
             headers.update(await self._authorize(url, payload))
-        response = await self._post(url, payload, headers, self._first_token_s if exchange.stream else None)
+        response, body = await self._post(url, payload, headers, self._first_token_s if exchange.stream else None)
         try:
             if response.status != 200:
-                return await self._refused(response)
+                return await self._refused(response, body)
             if exchange.stream is not None and _streams(response):
                 return await self._read_stream(response, exchange, exchange.stream(), on_delta or _ignore)
             answer = exchange.whole(from_json(await response.read(), allow_inf_nan=False))
@@ -124,18 +150,13 @@ class HttpClient:
         finally:
             response.close()  # a response that was read to its end has given its connection back already
 
-    async def _post(self, url: str, payload: bytes, headers: Mapping[str, str], limit_s: float | None) -> aiohttp.ClientResponse:
+    async def _post(self, url: str, payload: bytes, headers: Mapping[str, str], limit_s: float | None) -> Reply:
         """Ask, and wait for the status line; for that of a stream no longer than for its first bytes."""
         try:
-            target = URL(url, encoded="%" in url)
-        except ValueError as error:
-            raise aiohttp.InvalidURL(url, str(error)) from error
-        try:
             async with asyncio.timeout(limit_s) as clock:
-                body = payload if len(payload) <= LARGE_BYTES else io.BytesIO(payload)
-                return await self._session.post(
-                    target, data=body, headers=headers, allow_redirects=False, timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S)
-                )
+                if self._post_by is not None:
+                    return await self._post_by(url, payload, headers)
+                return Reply(await post(self._session, url, payload, headers))
         except TimeoutError:
             if clock.expired():
                 raise Stalled(f"no first bytes of the stream within {limit_s:g} s") from None
@@ -179,16 +200,17 @@ class HttpClient:
             yield chunk
             limit_s, waited = self._idle_s, "further bytes of the stream"
 
-    async def _refused(self, response: aiohttp.ClientResponse) -> Failure:
+    async def _refused(self, response: aiohttp.ClientResponse, body: bytes | None) -> Failure:
         if 300 <= response.status < 400:
             where = response.headers.get("Location", "elsewhere")
             return Failure("unavailable", f"the provider redirects to {where[:200]!r}; set that as base_url", str(response.status), usage_known_zero=True)
         if response.status < 300:
             return Failure("unavailable", f"the provider answered HTTP {response.status} where 200 is due", str(response.status))
-        try:
-            body = await response.content.read(64 * 1024)
-        except aiohttp.ClientError:
-            body = b""
+        if body is None:
+            try:
+                body = await response.content.read(MAX_REFUSAL_BYTES)
+            except aiohttp.ClientError:
+                body = b""
         return self._protocol.failure(response.status, response.headers, body, datetime.now(UTC))
 
     def _redacted(self, failure: Failure) -> Failure:
@@ -202,6 +224,12 @@ class HttpClient:
 
 class Stalled(TimeoutError):
     """A stream that says nothing any more."""
+
+
+def _joined(base_url: str, path: str) -> str:
+    """Some write a version ("/v1") at the end of base_url that the protocol's own path begins with: it is said once."""
+    version, slash, rest = path.removeprefix("/").partition("/")
+    return f"{base_url}/{rest}" if slash and version.startswith("v") and base_url.endswith(f"/{version}") else base_url + path
 
 
 def _ignore(_: DeltaPiece) -> None:

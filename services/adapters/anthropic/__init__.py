@@ -1,0 +1,1 @@
+"""The Anthropic Messages wire protocol, asked through Anthropic's own SDK."""
