@@ -22,6 +22,10 @@ class Behaviour:
     garbage: bool = False
     finish_reason: str = "stop"
     dimensions: int = 8
+    pace_s: float = 0.02
+    """Between the pieces of a stream."""
+    tool: str | None = None
+    """`NAME ARGUMENTS`: call this tool, unless the last message is its answer."""
 
 
 @dataclass
@@ -33,7 +37,8 @@ class Script:
     def behaviour(self, prompt: str, model: str) -> Behaviour:
         """The behaviour for this call: `[[NAME VALUE xN]]` holds for the first N calls with this prompt.
 
-        Known: `delay S`, `status CODE`, `retry_after S`, `json TEXT`, `text TEXT`, `stall`, `cut N`, `garbage`, `finish REASON`, `dimensions N`.
+        Known: `delay S`, `status CODE`, `retry_after S`, `json TEXT`, `text TEXT`, `stall`, `cut N`, `garbage`, `finish REASON`, `dimensions N`,
+        `pace S`, `tool NAME ARGUMENTS`.
         """
         chosen: dict[str, object] = {}
         for name, raw in MARKER.findall(model) + MARKER.findall(prompt):
@@ -76,4 +81,8 @@ def _setting(name: str, value: str) -> dict[str, object]:
             return {"finish_reason": value}
         case "dimensions":
             return {"dimensions": int(value)}
+        case "pace":
+            return {"pace_s": float(value)}
+        case "tool":
+            return {"tool": value}
     raise ValueError(f"the fake provider knows no marker {name!r}; see Script.behaviour for those it knows")

@@ -102,7 +102,9 @@ class Provider:
         return web.json_response({"error": error}, status=behaviour.status, headers=headers)
 
     async def _chat_answer(self, request: web.Request, body: dict[str, Any], prompt: str, behaviour: Behaviour, facts: dict[str, Any]) -> web.StreamResponse:
-        text = behaviour.text if behaviour.text is not None else f"You said {facts['prompt_sha256'][:12]}."
+        answered = [message["content"] for message in body["messages"][-1:] if message["role"] == "tool"]
+        said = f"The tool said {answered[0]}." if answered else f"You said {facts['prompt_sha256'][:12]}."
+        text = behaviour.text if behaviour.text is not None else said
         if body.get("stream"):
             return await self._stream(request, body, text, behaviour, facts)
         if behaviour.cut is not None:
@@ -110,6 +112,8 @@ class Provider:
         if behaviour.garbage:
             return web.Response(text='{"choices": [', content_type="application/json")
         choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": behaviour.finish_reason}
+        if behaviour.tool and not answered:
+            choice = {"index": 0, "message": _tool_call(behaviour.tool), "finish_reason": "tool_calls"}
         head = {"id": "chatcmpl-" + facts["call_id"].replace("/", "-"), "object": "chat.completion", "created": int(time.time()), "model": body["model"]}
         return web.json_response({**head, "choices": [choice], "usage": _usage(facts)})
 
@@ -127,7 +131,7 @@ class Provider:
             if behaviour.cut == index:
                 _cut(request)
             await send({"content": text[start : start + 4]})
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(behaviour.pace_s)
         await send({}, behaviour.finish_reason)
         if (body.get("stream_options") or {}).get("include_usage"):
             await response.write(b"data: " + json.dumps({**head, "choices": [], "usage": _usage(facts)}).encode() + b"\n\n")
@@ -150,6 +154,12 @@ def _cut(request: web.Request) -> None:
     if request.transport is not None:
         request.transport.abort()
     raise ConnectionAbortedError("the script says cut")
+
+
+def _tool_call(tool: str) -> dict[str, Any]:
+    name, _, arguments = tool.partition(" ")
+    call = {"id": "call-1", "type": "function", "function": {"name": name, "arguments": arguments}}
+    return {"role": "assistant", "content": None, "tool_calls": [call]}
 
 
 def _usage(facts: dict[str, Any]) -> dict[str, int]:
