@@ -1,6 +1,7 @@
 """From one configured provider to a client that can ask it: protocol, address, credential."""
 
 from collections.abc import Callable, Mapping
+from typing import TypedDict
 
 import aiohttp
 
@@ -9,13 +10,23 @@ from catalog.kinds import ProviderKind, kind_of
 from contracts.config import ProviderV1
 
 from .anthropic.wire import Messages
+from .gemini.wire import google
+from .google_tokens import tokens_of
 from .openai.wire import OpenAI
 from .protocol import Client, WireProtocol
-from .transport import HttpClient, Post
+from .transport import Authorize, HttpClient, Post, Renew
 
 WireFactory = Callable[[ProviderKind, str, Mapping[str, str]], WireProtocol]
-WIRES: Mapping[str, WireFactory] = {"anthropic": Messages, "openai": OpenAI}
+WIRES: Mapping[str, WireFactory] = {
+    "anthropic": Messages,
+    "gemini": google,
+    "openai": OpenAI,
+}
 """All protocols: pure conversion, called with the provider's kind, its id and its `options`."""
+
+
+KEY_OF_CLOUD = {"google": "x-goog-api-key"}
+"""Clouds that take a key in place of their tokens: Vertex AI's express mode."""
 
 
 class Misconfigured(ValueError):
@@ -45,6 +56,7 @@ def client_of(provider: ProviderV1, session: aiohttp.ClientSession, environ: Map
         base_url,
         WIRES[kind.protocol](kind, provider.id, options),
         headers={**key_header(kind, key), **own},
+        **credentials(provider, kind, options, key),
         secrets=frozenset((key, *own.values(), *options.values())),
         first_token_s=provider.first_token_timeout_s,
         idle_s=provider.idle_timeout_s,
@@ -53,18 +65,38 @@ def client_of(provider: ProviderV1, session: aiohttp.ClientSession, environ: Map
     )
 
 
+class Credentials(TypedDict, total=False):
+    """What HttpClient takes to prove who asks."""
+
+    authorize: Authorize
+    renew: Renew
+
+
+def credentials(provider: ProviderV1, kind: ProviderKind, options: Mapping[str, str], key: str) -> Credentials:
+    """Where a key in a header is not enough: Google Cloud's tokens, unless a key or a header of one's own stands in for them."""
+    if kind.auth != "google" or key or any(name.lower() == "authorization" for name in provider.headers):
+        return {}
+    try:
+        tokens = tokens_of(options)
+    except ImportError:
+        raise Misconfigured(f"provider {provider.id!r} wants google-auth: install headrace[google], or give it an 'api_key'") from None
+    return {"authorize": tokens.authorize, "renew": tokens.renew}
+
+
 def address(provider: ProviderV1, kind: ProviderKind, options: Mapping[str, str], environ: Mapping[str, str]) -> str:
-    """The base URL, with {names} taken from the provider's options."""
+    """The base URL, with {names} taken from the provider's options; {host} is that of the location, as the kind's settings list them."""
     if provider.base_url:
         return expand(provider.base_url, environ)
+    hosts = kind.settings.get("hosts", {})
+    host = hosts.get(options.get("location", "global"), hosts.get("other", "")).format_map(options)
     try:
-        return kind.base_url.format_map(options)
+        return kind.base_url.format_map({"host": host, **options})
     except KeyError as missing:
         raise Misconfigured(f"provider {provider.id!r} needs 'options.{missing.args[0]}' (or a 'base_url') in the configuration") from None
 
 
 def key_header(kind: ProviderKind, key: str) -> dict[str, str]:
     """The header that carries the key; none without a key: a server on one's own machine wants none."""
-    if not key or kind.auth in ("none", "aws", "google"):
+    if not key or kind.auth in ("none", "aws"):
         return {}
-    return {"Authorization": f"Bearer {key}"} if kind.auth == "bearer" else {kind.auth: key}
+    return {"Authorization": f"Bearer {key}"} if kind.auth == "bearer" else {KEY_OF_CLOUD.get(kind.auth, kind.auth): key}

@@ -42,10 +42,13 @@ def merge_options(
     provider_id: str | None,
     *,
     owned: frozenset[str],
+    deep: bool = False,
+    appended: frozenset[str] = frozenset(),
 ) -> None:
     """Options under the provider's type, then under its id, on top of the body; null takes a field away.
 
-    `owned`: what options may not replace, since the router chose it or the reader depends on it.
+    `owned`: what options may not replace, since the router chose it or the reader depends on it. `deep`: objects are merged
+    field by field. `appended`: lists that come after the request's own.
     """
     for owner in dict.fromkeys((conversion.kind.type, provider_id)):
         for name, value in options.get(owner or "", {}).items():
@@ -55,5 +58,17 @@ def merge_options(
                 body.pop(name, None)
             elif isinstance(value, dict) and isinstance(body.get(name), dict) and name == "stream_options":
                 body[name] = {**value, **body[name]}
+            elif name in appended and isinstance(value, list) and isinstance(body.get(name), list):
+                body[name] = [*body[name], *value]
+            elif deep:
+                body[name] = merged(body.get(name), value)
             else:
                 body[name] = value
+
+
+def merged(given: Any, options: Any) -> Any:
+    """Objects field by field, null takes a field away; anything else is replaced. Changes neither."""
+    if not isinstance(given, dict) or not isinstance(options, dict):
+        return options
+    changed = {**given, **{name: merged(given.get(name), value) for name, value in options.items()}}
+    return {name: value for name, value in changed.items() if value is not None or name not in options}

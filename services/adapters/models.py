@@ -22,6 +22,8 @@ class ModelTraits(Closed):
     json_schema: bool = True
     system_anywhere: bool = False
     max_tokens: int | None = None
+    json_with_tools: bool = True
+    signed_calls: bool = False
 
 
 class Rule(ModelTraits):

@@ -30,6 +30,8 @@ MAX_MESSAGE = 500
 MAX_REFUSAL_BYTES = 64 * 1024
 Authorize = Callable[[str, bytes], Awaitable[Mapping[str, str]]]
 """Headers that prove who asks, for a URL and a body; awaited before each call. Raises NotAuthorized."""
+Renew = Callable[[], None]
+"""The credential was refused: the next headers are to be fresh ones. The call is made once more."""
 
 
 class NotAuthorized(Exception):
@@ -70,6 +72,7 @@ class HttpClient:
         headers: Mapping[str, str],
         secrets: frozenset[str] = frozenset(),
         authorize: Authorize | None = None,
+        renew: Renew | None = None,
         first_token_s: float | None = None,
         idle_s: float | None = None,
         embed_batch: int | None = None,
@@ -77,6 +80,7 @@ class HttpClient:
     ) -> None:
         """`post_by`: who makes the requests in place of aiohttp, as an SDK does; all else is the same."""
         self._session, self._protocol, self._authorize, self._post_by = session, protocol, authorize, post_by
+        self._renew = renew
         self._base_url = base_url.strip().rstrip("/")
         self._headers = {"Content-Type": "application/json", **headers}
         self._secrets = sorted((secret for secret in secrets if len(secret) >= 6), key=len, reverse=True)
@@ -116,7 +120,11 @@ class HttpClient:
         clock = asyncio.timeout(max(0.0, timeout_s))
         try:
             async with clock:
-                return await self._dial(exchange, payload, idempotency_key, on_delta)
+                outcome = await self._dial(exchange, payload, idempotency_key, on_delta)
+                if self._renew is not None and isinstance(outcome, Failure) and outcome.type == "auth":
+                    self._renew()
+                    outcome = await self._dial(exchange, payload, idempotency_key, on_delta)
+                return outcome
         except NotAuthorized as error:
             return Failure("auth", str(error), usage_known_zero=True)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:

@@ -1,0 +1,98 @@
+"""OAuth tokens for Google Cloud by google-auth, which comes with the extra `headrace[google]` and is imported only where it is needed."""
+
+import asyncio
+import math
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from .transport import NotAuthorized
+
+SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
+REFRESH_S = 30.0
+KEEP_S = 5.0
+
+
+class Credentials(Protocol):
+    """What is used of google.auth.credentials.Credentials; `refresh` blocks."""
+
+    token: str | None
+
+    @property
+    def valid(self) -> bool:
+        """There is a token, and it holds for some minutes yet."""
+
+    def refresh(self, request: Any) -> None:
+        """Gets a new token. Raises GoogleAuthError."""
+
+
+class GoogleTokens:
+    """One token for all calls of a provider, renewed when it runs out or was refused. google-auth blocks, so a thread asks."""
+
+    def __init__(self, load: Callable[[], Credentials], transport: Callable[[], Any]) -> None:
+        self._load, self._transport = load, transport
+        self._credentials: Credentials | None = None
+        self._wanted, self._renewed_at = False, -math.inf
+        self._lock = asyncio.Lock()
+
+    async def authorize(self, url: str, body: bytes) -> Mapping[str, str]:
+        """The header that proves who asks. Raises NotAuthorized."""
+        async with self._lock:
+            if self._credentials is None or not self._credentials.valid or self._wanted:
+                self._credentials = await self._fresh()
+                self._wanted, self._renewed_at = False, time.monotonic()
+            return {"Authorization": f"Bearer {self._credentials.token}"}
+
+    def renew(self) -> None:
+        """The token was refused. Many calls may have used it, so one of the last seconds is kept: another had it renewed."""
+        self._wanted = self._wanted or time.monotonic() - self._renewed_at >= KEEP_S
+
+    async def _fresh(self) -> Credentials:
+        try:
+            async with asyncio.timeout(REFRESH_S):
+                return await asyncio.to_thread(self._refreshed, self._credentials)
+        except TimeoutError:
+            raise NotAuthorized(f"Google gave no token within {REFRESH_S:g} s; check the network and the credentials") from None
+
+    def _refreshed(self, credentials: Credentials | None) -> Credentials:
+        from google.auth.exceptions import GoogleAuthError
+
+        try:
+            credentials = credentials or self._load()
+            credentials.refresh(self._transport())
+        except (GoogleAuthError, OSError, ValueError) as error:
+            raise NotAuthorized(
+                f"Google gives no token ({type(error).__name__}: {error}); set GOOGLE_APPLICATION_CREDENTIALS or the provider's 'options.credentials_file'"
+            ) from error
+        return credentials
+
+
+class StaticToken:
+    """A token that something else keeps fresh: the provider's `options.access_token`."""
+
+    def __init__(self, token: str) -> None:
+        self._headers = {"Authorization": f"Bearer {token}"}
+
+    async def authorize(self, url: str, body: bytes) -> Mapping[str, str]:
+        return self._headers
+
+    def renew(self) -> None:
+        """Nothing to be done: whoever set it has to."""
+
+
+def tokens_of(options: Mapping[str, str]) -> GoogleTokens | StaticToken:
+    """By the provider's options: `access_token`, `credentials_file`, or the application default credentials. Raises ImportError without the extra."""
+    if token := options.get("access_token"):
+        return StaticToken(token)
+    import google.auth
+    from google.auth.transport.requests import Request
+
+    def load() -> Credentials:
+        if path := options.get("credentials_file"):
+            found, _ = google.auth.load_credentials_from_file(path, scopes=SCOPES)  # type: ignore[no-untyped-call]  # google-auth types little
+        else:
+            found, _ = google.auth.default(scopes=SCOPES)
+        credentials: Credentials = found
+        return credentials
+
+    return GoogleTokens(load, Request)
