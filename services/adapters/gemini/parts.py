@@ -88,10 +88,11 @@ def _struct(part: ToolCallResponsePart) -> Any:
 def _thought(part: ReasoningPart, conversion: Conversion) -> Body | None:
     """A thought goes back with its signature; another provider's reasoning, encrypted or signed by it, means nothing here."""
     foreign = part.provider_data is not None and "thought" not in part.provider_data
-    if part.encrypted is not None or foreign or part.content is None:
+    if part.encrypted is not None or foreign or (part.content is None and part.signature is None):
         conversion.dropped("part of type 'reasoning' of another provider")
         return None
-    return {"text": part.content, "thought": True, **({"thoughtSignature": part.signature} if part.signature else {}), **_kept(part)}
+    thought: Body = {"thought": True} if part.content is None else {"text": part.content, "thought": True}
+    return {**thought, **({"thoughtSignature": part.signature} if part.signature else {}), **_kept(part)}
 
 
 def _linked(part: UriPart | FilePart) -> Body:
@@ -119,8 +120,8 @@ def incoming(wire: Body, invented_id: str) -> Part | None:
     kept: Body = {name: wire[name] for name in KEPT if name in wire}
     if isinstance(call := wire.get("functionCall"), dict):
         return _called(call, kept, invented_id)
-    if isinstance(text := wire.get("text"), str):
-        return _said(text, bool(wire.get("thought")), kept)
+    if isinstance(text := wire.get("text"), str) or wire.get("thought"):
+        return _said(text if isinstance(text, str) else None, bool(wire.get("thought")), kept)
     for name in ("inlineData", "fileData"):
         if isinstance(media := wire.get(name), dict):
             return _media(media, kept)
@@ -137,9 +138,9 @@ def _called(call: Body, kept: Body, invented_id: str) -> ToolCallPart:
     )
 
 
-def _said(text: str, thought: bool, kept: Body) -> Part:
+def _said(text: str | None, thought: bool, kept: Body) -> Part:
     if not thought:
-        return TextPart(content=text, provider_data=kept or None)
+        return TextPart(content=text or "", provider_data=kept or None)
     rest = {name: value for name, value in kept.items() if name != "thoughtSignature"}
     return ReasoningPart(content=text, signature=text_or_none(kept.get("thoughtSignature")), provider_data={"thought": True, **rest})
 
