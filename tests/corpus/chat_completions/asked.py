@@ -1,13 +1,13 @@
 """Whether a chat-completions or embeddings request asks for the same as the recorded one, and whether the SDK's types accept it."""
 
 import json
-from collections.abc import Iterator
-from types import GeneratorType
 from typing import Any
 
 from openai.types import EmbeddingCreateParams
 from openai.types.chat.completion_create_params import CompletionCreateParamsNonStreaming, CompletionCreateParamsStreaming
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
+
+from tests.corpus.bodies import differ, refusal
 
 ALLOWED = {
     "null or absent": "a field that is null asks for nothing",
@@ -30,7 +30,7 @@ EMPTY: tuple[Any, ...] = (None, [], "")
 
 
 def differences(recorded_request: Any, sent_request: Any) -> list[str]:
-    return list(_differ("", _same(recorded_request), _same(sent_request)))
+    return list(differ("", _same(recorded_request), _same(sent_request)))
 
 
 def _same(request: dict[str, Any]) -> dict[str, Any]:
@@ -95,17 +95,6 @@ def _tool(tool: dict[str, Any]) -> dict[str, Any]:
     return wire
 
 
-def _differ(where: str, recorded: Any, sent: Any) -> Iterator[str]:
-    if isinstance(recorded, dict) and isinstance(sent, dict):
-        for name in dict.fromkeys((*recorded, *sent)):
-            yield from _differ(f"{where}.{name}", recorded.get(name), sent.get(name))
-    elif isinstance(recorded, list) and isinstance(sent, list) and len(recorded) == len(sent):
-        for at, (one, other) in enumerate(zip(recorded, sent, strict=True)):
-            yield from _differ(f"{where}.{at}", one, other)
-    elif recorded != sent:
-        yield f"{where.lstrip('.')}: recorded {json.dumps(recorded)[:160]}, sent {json.dumps(sent)[:160]}"
-
-
 _TYPES: dict[str, TypeAdapter[Any]] = {}
 
 
@@ -118,19 +107,4 @@ def accepted(sent_request: Any) -> str | None:
         if sent_request.get("stream")
         else CompletionCreateParamsNonStreaming
     )
-    adapter = _TYPES.setdefault(wanted.__name__, TypeAdapter(wanted))
-    try:
-        _consume(adapter.validate_python(sent_request))
-    except ValidationError as error:
-        return "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()[:3])
-    return None
-
-
-def _consume(value: Any) -> None:
-    """Iterables are checked only while they are read."""
-    if isinstance(value, dict):
-        for inner in value.values():
-            _consume(inner)
-    elif isinstance(value, list | tuple | GeneratorType) or type(value).__name__ == "ValidatorIterator":
-        for inner in value:
-            _consume(inner)
+    return refusal(_TYPES.setdefault(wanted.__name__, TypeAdapter(wanted)), sent_request)

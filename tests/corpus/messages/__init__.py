@@ -1,0 +1,1 @@
+"""Anthropic's Messages API: what recordings ask and say, by Anthropic's own SDK."""
