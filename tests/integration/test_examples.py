@@ -128,6 +128,19 @@ async def test_a_streamed_answer_is_complete_though_the_program_was_killed_in_th
         assert example.noted() == {}
 
 
+async def test_pieces_that_came_while_the_program_was_dead_are_shown_before_the_result_is_there(example: Example, stack: Stack) -> None:
+    async with Outsider(stack.server.url) as outsider:
+        example.start("stream", f"[[pace 1]] [[text {WORDS}]] {example.folder.name}")
+        await eventually(lambda: "one" in example.said, 30, what="the first pieces")
+        example.kill()
+        [request_id] = example.noted()
+        example.start("resume")
+        await eventually(lambda: example.said.startswith("one two"), 15, what="the pieces from the stream and those after them")
+        await outsider.cancel(request_id)
+        assert await example.end() == 1
+        assert example.facts[-1]["status"] == "cancelled"
+
+
 async def test_a_result_that_came_while_the_program_was_dead_is_read_from_the_stream(example: Example, stack: Stack) -> None:
     async with Outsider(stack.server.url) as outsider:
         example.start("plain", "[[delay 1]] [[text Late]] " + example.folder.name)
