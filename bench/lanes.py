@@ -81,7 +81,7 @@ async def throughput(url: str, requests: int, in_flight: int = 128) -> dict[str,
 
         async def one(number: int) -> None:
             async with free:
-                await asker.latency_s(f"flow-{number}", "standard")
+                await asker.latency_s(f"flow-{time.time_ns()}-{number}", "standard")
 
         began = time.perf_counter()
         await asyncio.gather(*(one(number) for number in range(requests)))

@@ -2,13 +2,11 @@
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 import nats
 import nats.errors
 import structlog
-from nats.aio.client import Client
-from nats.aio.msg import Msg
 from pydantic import BaseModel
 
 from bus.access import access
@@ -16,7 +14,8 @@ from bus.errors import Exists, Full, TooLarge, Unavailable
 from bus.replies import Replies
 from bus.stored import ApiError, Stored, from_direct, from_leader
 from bus.subjects import Subjects
-from observability.tracing import current_trace, span
+from bus.wire import Incoming, Wire, header_block
+from observability.tracing import current_trace, recording, span
 
 log = structlog.get_logger()
 
@@ -55,7 +54,7 @@ class Bus:
         self.access = access(url, creds=creds, tls_ca=tls_ca, tls_cert=tls_cert, tls_key=tls_key)
         self.url = ",".join(self.access.servers)
         self.subjects = Subjects(root)
-        self.nc = Client()
+        self.nc = Wire()
         self.on_reconnect: list[Callable[[], Awaitable[None]]] = []
         self.name = name
         self._last_error: Exception | None = None
@@ -142,24 +141,30 @@ class Bus:
         """
         if len(body) > self.body_limit:
             raise TooLarge(f"{len(body)} bytes on {subject!r}: the server takes at most {self.body_limit}")
+        if not recording():
+            return await self._publish(subject, body, headers, none_on, msg_id)
         with span(f"publish {self.subjects.kind(subject)}", "producer", {"messaging.system": "nats", "messaging.operation.type": "send"}):
-            sent = dict(headers or {})
-            trace = current_trace()
-            if trace is not None:
-                sent.update(trace.headers())
-            if msg_id is not None:
-                sent["Nats-Msg-Id"] = msg_id
-            if none_on is not None:
-                sent["Nats-Expected-Last-Subject-Sequence"] = "0"
-                if none_on != subject:
-                    sent["Nats-Expected-Last-Subject-Sequence-Subject"] = none_on
-            while True:
-                ack = Ack.model_validate_json((await self.request(subject, body, sent)).data)
-                if ack.error is None:
-                    return ack
-                if ack.error.err_code != WRITE_IN_FLIGHT:
-                    raise self._refusal(subject, none_on, ack)
-                await asyncio.sleep(0.01)
+            return await self._publish(subject, body, headers, none_on, msg_id)
+
+    async def _publish(self, subject: str, body: bytes, headers: Mapping[str, str] | None, none_on: str | None, msg_id: str | None) -> Ack:
+        sent = dict(headers or {})
+        trace = current_trace()
+        if trace is not None:
+            sent.update(trace.headers())
+        if msg_id is not None:
+            sent["Nats-Msg-Id"] = msg_id
+        if none_on is not None:
+            sent["Nats-Expected-Last-Subject-Sequence"] = "0"
+            if none_on != subject:
+                sent["Nats-Expected-Last-Subject-Sequence-Subject"] = none_on
+        block = header_block(sent) if sent else b""
+        while True:
+            ack = Ack.model_validate_json((await self._replies.ask(subject, body, block, ACK_TIMEOUT_S)).data)
+            if ack.error is None:
+                return ack
+            if ack.error.err_code != WRITE_IN_FLIGHT:
+                raise self._refusal(subject, none_on, ack)
+            await asyncio.sleep(0.01)
 
     async def persist(self, subject: str, body: bytes, headers: dict[str, str] | None = None, *, none_on: str, stream: str) -> int:
         """Publish until it is stored, however long the bus is away; returns its sequence.
@@ -185,11 +190,11 @@ class Bus:
 
     async def send(self, subject: str, body: bytes, headers: dict[str, str] | None = None) -> None:
         """Core publish: nothing is awaited."""
-        await self.nc.publish(subject, body, headers=headers)
+        self.nc.send(subject, body, headers=header_block(headers) if headers else b"")
 
-    async def request(self, subject: str, body: bytes, headers: dict[str, str] | None = None, timeout_s: float = ACK_TIMEOUT_S) -> Msg:
+    async def request(self, subject: str, body: bytes, headers: Mapping[str, str] | None = None, timeout_s: float = ACK_TIMEOUT_S) -> Incoming:
         """One question, one answer. Raises Unavailable."""
-        return await self._replies.ask(subject, body, headers, timeout_s)
+        return await self._replies.ask(subject, body, header_block(headers) if headers else b"", timeout_s)
 
     async def last(self, stream: str, subject: str, *, any_replica: bool = False) -> Stored | None:
         """The last message on a subject or pattern, as the stream's leader has it; `any_replica`: one that lags may answer too."""
@@ -213,22 +218,18 @@ class Bus:
         found: list[Stored] = []
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
-        async def take(message: Msg) -> None:
-            headers = message.headers or {}
-            if headers.get("Status") == "503" and not done.done():
-                done.set_exception(Unavailable(f"stream {stream!r} does not answer"))
-            elif "Status" in headers:
-                if not done.done():
-                    done.set_result(None)
-            else:
+        def take(message: Incoming) -> None:
+            if not message.status:
                 stored = from_direct(message)
                 if stored is not None:
                     found.append(stored)
+            elif not done.done():
+                done.set_exception(Unavailable(f"stream {stream!r} does not answer")) if message.status == "503" else done.set_result(None)
 
-        subscription = await self.nc.subscribe(inbox, cb=take)
+        subscription = await self.nc.listen(inbox, take)
         try:
             query = b'{"seq":%d,"batch":%d,"max_bytes":33554432,"next_by_subj":"%s"}' % (max(seq, 1), batch, subject.encode())
-            await self.nc.publish(f"$JS.API.DIRECT.GET.{stream}", query, reply=inbox)
+            self.nc.send(f"$JS.API.DIRECT.GET.{stream}", query, inbox)
             await asyncio.wait_for(done, ACK_TIMEOUT_S)
         except TimeoutError:
             raise Unavailable(f"stream {stream!r} does not answer") from None

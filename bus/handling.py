@@ -7,13 +7,12 @@ from typing import TypeVar
 import nats.errors
 import structlog
 
-from bus.cloud_events import trace_headers
 from bus.connection import Bus
 from bus.dead_letters import bury
 from bus.delivery import Delivery, Handler
 from bus.errors import Reject, Retry, TooLarge, Unavailable
 from bus.notices import notify
-from observability.tracing import received, span, within
+from observability.tracing import enter, received, recording, span
 
 log = structlog.get_logger()
 
@@ -23,51 +22,53 @@ Value = TypeVar("Value")
 
 
 async def answer(bus: Bus, delivery: Delivery, handler: Handler, service: str) -> None:
-    """Run a handler in the message's trace and answer the delivery: ack, nak with delay, or dead letter and ack."""
-    with (
-        within(received(trace_headers(delivery.headers, delivery.body))),
-        span(
-            f"process {delivery.tokens[0]}",
-            "consumer",
-            {
-                "messaging.system": "nats",
-                "messaging.operation.type": "process",
-                "messaging.destination.name": delivery.stream,
-                "messaging.nats.deliveries": delivery.deliveries,
-                "headrace.service": service,
-            },
-        ),
-    ):
-        try:
-            await _decide(bus, delivery, handler, service)
-        except (Unavailable, nats.errors.Error, OSError) as error:
-            log.warning("bus_lost_while_answering", subject=delivery.tokens[0], seq=delivery.seq, error=repr(error))
+    """Run a handler in the message's trace and answer the delivery: ack, nak with delay, or dead letter and ack. In a task of its own."""
+    enter(received(delivery.headers))
+    if not recording():
+        await _answer(bus, delivery, handler, service)
+        return
+    facts: dict[str, str | int | float | bool] = {
+        "messaging.system": "nats",
+        "messaging.operation.type": "process",
+        "messaging.destination.name": delivery.stream,
+        "messaging.nats.deliveries": delivery.deliveries,
+        "headrace.service": service,
+    }
+    with span(f"process {delivery.tokens[0]}", "consumer", facts):
+        await _answer(bus, delivery, handler, service)
+
+
+async def _answer(bus: Bus, delivery: Delivery, handler: Handler, service: str) -> None:
+    try:
+        await _decide(bus, delivery, handler, service)
+    except (Unavailable, nats.errors.Error, OSError) as error:
+        log.warning("bus_lost_while_answering", subject=delivery.tokens[0], seq=delivery.seq, error=repr(error))
 
 
 async def _decide(bus: Bus, delivery: Delivery, handler: Handler, service: str) -> None:
     try:
         await handler(delivery)
     except asyncio.CancelledError:
-        await delivery.nak(bus.nc, 0)
+        delivery.nak(bus.nc, 0)
         raise
     except Retry as retry:
-        await delivery.nak(bus.nc, retry.after_s)
+        delivery.nak(bus.nc, retry.after_s)
     except Unavailable as error:
-        await delivery.nak(bus.nc, growing(delivery.deliveries))
+        delivery.nak(bus.nc, growing(delivery.deliveries))
         await notify(bus, "warning", "backpressure", service, str(error))
     except (Reject, TooLarge) as error:
         reason = error.reason if isinstance(error, Reject) else "too_large"
         await bury(bus, delivery, service, reason, str(error))
-        await delivery.ack(bus.nc)
+        delivery.ack(bus.nc)
     except Exception as error:  # the one place: a fault of ours is retried, then parked with its reason
         log.error("handler_failed", service=service, stream=delivery.stream, seq=delivery.seq, deliveries=delivery.deliveries, exc_info=True)
         if delivery.deliveries < MAX_DELIVERIES:
-            await delivery.nak(bus.nc, growing(delivery.deliveries))
+            delivery.nak(bus.nc, growing(delivery.deliveries))
             return
         await bury(bus, delivery, service, "handler_failed", f"{type(error).__name__} after {delivery.deliveries} deliveries")
-        await delivery.ack(bus.nc)
+        delivery.ack(bus.nc)
     else:
-        await delivery.ack(bus.nc)
+        delivery.ack(bus.nc)
 
 
 async def fault_of(work: Awaitable[Value]) -> Value | Exception:

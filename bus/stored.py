@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from nats.aio.msg import Msg
 from pydantic import Base64Bytes, BaseModel
 
 from bus.errors import Unavailable
+from bus.wire import Incoming
 
 NO_MESSAGE = 10037
 
@@ -41,13 +41,13 @@ class _Answer(BaseModel):
     message: _Message | None = None
 
 
-def from_direct(message: Msg) -> Stored | None:
+def from_direct(message: Incoming) -> Stored | None:
     """The answer to a direct get; None: the replica that answered has no such message. Raises Unavailable."""
-    headers = message.headers or {}
-    if headers.get("Status") == "404":
+    if message.status == "404":
         return None
-    if "Status" in headers:
-        raise Unavailable(f"direct get: {headers['Status']} {headers.get('Description', '')}")
+    if message.status:
+        raise Unavailable(f"direct get: {message.status} {message.description}")
+    headers = message.headers
     return Stored(headers["Nats-Subject"], int(headers["Nats-Sequence"]), parse_time(headers["Nats-Time-Stamp"]), headers, message.data)
 
 

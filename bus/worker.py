@@ -5,7 +5,6 @@ import contextlib
 
 import nats.errors
 import structlog
-from nats.aio.msg import Msg
 from nats.js.errors import APIError
 
 from bus.connection import Bus
@@ -15,6 +14,7 @@ from bus.handling import answer
 from bus.patience import Patience
 from bus.provision import ensure_consumer
 from bus.streams import ACK_WAIT_S, Consumer
+from bus.wire import Incoming
 
 log = structlog.get_logger()
 
@@ -40,14 +40,15 @@ class Worker:
         self._ticker: asyncio.Task[None] | None = None
         self._last_tick = 0.0
         self._again_at = 0.0
+        self._mending: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         self._inbox = self.bus.nc.new_inbox()
         self._next = f"$JS.API.CONSUMER.MSG.NEXT.{self.consumer.stream}.{self.consumer.durable}"
         self._loop = asyncio.get_running_loop()
-        self._subscription = await self.bus.nc.subscribe(self._inbox, cb=self._on, pending_msgs_limit=-1, pending_bytes_limit=-1)
+        self._subscription = await self.bus.nc.listen(self._inbox, self._on)
         self.bus.on_reconnect.append(self._start_over)
-        await self._pull()
+        self._pull()
         self._ticker = asyncio.create_task(self._tick())
 
     async def stop(self, grace_s: float = 0.0) -> None:
@@ -63,15 +64,16 @@ class Worker:
             task.cancel()
         if self._running:
             await asyncio.wait(self._running, timeout=3)
-        if self._ticker is not None:
-            self._ticker.cancel()
+        for beside in (self._ticker, self._mending):
+            if beside is not None:
+                beside.cancel()
 
     @property
     def busy(self) -> int:
         """Messages being handled now."""
         return len(self._running)
 
-    async def _pull(self) -> None:
+    def _pull(self) -> None:
         """Ask for as many messages as there are free slots, a quarter of them at least."""
         allowed = self.patience.allowed if self.patience else self.slots
         free = allowed - len(self._running) - self._asked
@@ -80,12 +82,12 @@ class Worker:
         self._asked += free
         request = b'{"batch":%d,"expires":%d,"idle_heartbeat":%d}' % (free, int(EXPIRES_S * 1e9), int(HEARTBEAT_S * 1e9))
         with contextlib.suppress(nats.errors.Error):
-            await self.bus.nc.publish(self._next, request, reply=self._inbox)
+            self.bus.nc.send(self._next, request, self._inbox)
 
     async def _start_over(self) -> None:
         """Earlier pull requests are dead (server restarted, connection or consumer lost): forget them and ask again."""
         self._asked, self._heard = 0, self._loop.time()
-        await self._pull()
+        self._pull()
 
     async def _tick(self) -> None:
         while True:
@@ -97,35 +99,37 @@ class Worker:
                 self._last_tick = now
                 for delivery in list(self._running.values()):
                     with contextlib.suppress(nats.errors.Error):
-                        await delivery.in_progress(self.bus.nc)
+                        delivery.in_progress(self.bus.nc)
             if self._asked and now - self._heard > 3 * HEARTBEAT_S:
                 await self._start_over()
             else:
-                await self._pull()
+                self._pull()
 
-    async def _on(self, message: Msg) -> None:
+    def _on(self, message: Incoming) -> None:
         self._heard = self._loop.time()
         if message.reply.startswith("$JS.ACK."):
             self._asked = max(0, self._asked - 1)
             delivery = from_message(message, self.bus.subjects)
             if self._stopping:
-                await delivery.nak(self.bus.nc, 0)
+                delivery.nak(self.bus.nc, 0)
                 return
-            task = asyncio.create_task(self._handle(delivery))
+            task = self._loop.create_task(self._handle(delivery))
             self._running[task] = delivery
-            return
-        headers = message.headers or {}
-        status, description = headers.get("Status", ""), headers.get("Description", "")
-        if status == "100":
-            return
+        elif message.status != "100":
+            self._told(message)
+
+    def _told(self, message: Incoming) -> None:
+        """What the server says of a pull request: ended, refused, or the consumer is gone."""
+        status, description = message.status, message.description
         if status == "503" or any(word in description.lower() for word in GONE):
-            await self._made_again(description or "no responders")
+            self._mending = self._loop.create_task(self._made_again(description or "no responders"))
             return
-        self._asked = max(0, self._asked - int(headers.get("Nats-Pending-Messages", 0) or 0))
-        if status == "409" and "Nats-Pending-Messages" not in headers:
+        pending = message.headers.get("Nats-Pending-Messages")
+        self._asked = max(0, self._asked - int(pending or 0))
+        if status == "409" and pending is None:
             self._asked = 0
         if status in ("404", "408"):
-            await self._pull()
+            self._pull()
 
     async def _made_again(self, why: str) -> None:
         """The consumer was deleted under us: make it again, at most once a second."""
@@ -150,4 +154,4 @@ class Worker:
             if task is not None:
                 self._running.pop(task, None)
             if not self._stopping:
-                await self._pull()
+                self._pull()

@@ -2,11 +2,11 @@
 
 import os
 import re
-import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from random import getrandbits
 from typing import Literal
 
 from opentelemetry import trace as otel
@@ -21,7 +21,7 @@ Kind = Literal["consumer", "producer", "client"]
 KINDS: Mapping[Kind, SpanKind] = {"consumer": SpanKind.CONSUMER, "producer": SpanKind.PRODUCER, "client": SpanKind.CLIENT}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Trace:
     """A W3C trace context."""
 
@@ -52,6 +52,11 @@ def current_trace() -> Trace | None:
     return _current.get()
 
 
+def enter(trace: Trace) -> None:
+    """Make a trace the current one of this task."""
+    _current.set(trace)
+
+
 def configure_tracing(service: str) -> None:
     """Export spans by OTLP over HTTP when OTEL_EXPORTER_OTLP_ENDPOINT (or its _TRACES_ form) is set; sampling by OTEL_TRACES_SAMPLER."""
     global _tracer, _provider
@@ -75,8 +80,14 @@ def received(headers: Mapping[str, str]) -> Trace:
     """The trace that a message belongs to; a new one where its producer began none."""
     match = TRACEPARENT.match(headers.get("traceparent", ""))
     if match is None or match[1] == "0" * 32 or match[2] == "0" * 16:
-        return Trace(secrets.token_hex(16), secrets.token_hex(8), int(_tracer is not None), begun_here=True)
+        return Trace(f"{getrandbits(128):032x}", f"{getrandbits(64):016x}", int(_tracer is not None), begun_here=True)
     return Trace(match[1], match[2], int(match[3], 16), headers.get("tracestate"))
+
+
+def recording() -> bool:
+    """Whether a span begun now would be kept: something exports, and the current trace is sampled."""
+    trace = _current.get()
+    return _tracer is not None and trace is not None and trace.sampled
 
 
 @contextmanager

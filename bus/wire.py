@@ -1,0 +1,110 @@
+"""nats-py's client with a shorter way for what passes most often: ready-made commands out, messages in without a queue and a task between.
+
+The one module that touches private parts of nats-py 2.16 (ADR 15); tests/integration/test_wire.py holds what it relies on.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import nats.errors
+from nats.aio.client import Client
+from nats.aio.subscription import Subscription
+
+HEADER_LINE = b"NATS/1.0"
+LARGE_BYTES = 1 << 16
+"""Larger bodies are not copied into one command."""
+
+
+class Incoming:
+    """A message as it came: subject and reply as text, headers unread until they are asked for."""
+
+    __slots__ = ("_headers", "_raw", "data", "reply", "subject")
+
+    def __init__(self, subject: str, reply: str, data: bytes, raw: bytes | None) -> None:
+        self.subject, self.reply, self.data = subject, reply, data
+        self._raw = raw or b""
+        self._headers: dict[str, str] | None = None
+
+    @property
+    def status(self) -> str:
+        """The inline status that only the server writes ('404', '503' …); '' for a message."""
+        return self._raw[9:12].decode("ascii", "replace") if self._raw[8:9] == b" " else ""
+
+    @property
+    def description(self) -> str:
+        """The words after the status."""
+        return self._raw[12 : self._raw.find(b"\r\n")].strip().decode("utf-8", "replace") if self.status else ""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        if self._headers is None:
+            _, _, lines = self._raw.partition(b"\r\n")
+            self._headers = Client._parse_header_lines(lines) if lines else {}
+        return self._headers
+
+
+Heard = Callable[[Incoming], None]
+
+
+def header_block(headers: Mapping[str, str]) -> bytes:
+    """Headers as NATS writes them. Raises BadHeaderError where a value would begin a line of its own."""
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    if lines.count("\n") != len(headers) or lines.count("\r") != len(headers):
+        raise nats.errors.BadHeaderError("a header's name or value holds a line break")
+    return f"NATS/1.0\r\n{lines}\r\n".encode()
+
+
+class Wire(Client):
+    """A nats-py client. `send` and `listen` are for the hot path; all else works as it does in nats-py."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._direct: dict[int, Heard] = {}
+
+    def send(self, subject: str, body: bytes, reply: str = "", headers: bytes = b"") -> None:
+        """Publish without waiting: written by the flusher in this turn of the loop, or after a reconnect.
+
+        `headers`: a header_block. Raises BadSubjectError, ConnectionClosedError, OutboundBufferLimitError.
+        """
+        if not subject or " " in subject or "\n" in subject:
+            raise nats.errors.BadSubjectError
+        if headers:
+            head = f"HPUB {subject} {reply} {len(headers)} {len(headers) + len(body)}\r\n".encode()
+        else:
+            head = f"PUB {subject} {reply} {len(body)}\r\n".encode()
+        size = len(head) + len(headers) + len(body) + 2
+        if not self.is_connected:
+            self._refuse_unless_buffered(size)
+        if size < LARGE_BYTES:
+            self._pending.append(b"%b%b%b\r\n" % (head, headers, body))
+        else:
+            self._pending += (head, headers, body, b"\r\n")
+        self._pending_data_size += size
+        queue = self._flush_queue
+        if queue is not None and queue.empty() and self.is_connected:
+            queue.put_nowait(asyncio.get_running_loop().create_future())
+
+    async def listen(self, subject: str, heard: Heard, queue: str = "") -> Subscription:
+        """Subscribe; `heard` is called as soon as a message is read, must not wait and must not raise."""
+        self._direct[self._sid + 1] = heard
+        return await self.subscribe(subject, queue=queue, cb=_unreached)
+
+    async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: Any) -> None:
+        heard = self._direct.get(sid)
+        if heard is None:
+            await super()._process_msg(sid, subject, reply, data, headers)
+        elif sid in self._subs:
+            heard(Incoming(subject.decode(), reply.decode(), data, headers))
+        else:  # unsubscribed meanwhile
+            del self._direct[sid]
+
+    def _refuse_unless_buffered(self, size: int) -> None:
+        if self.is_closed:
+            raise nats.errors.ConnectionClosedError
+        if self._pending_data_size + size > self._max_pending_size:
+            raise nats.errors.OutboundBufferLimitError
+
+
+async def _unreached(_: Any) -> None:
+    raise RuntimeError("a direct subscription's messages do not come this way")
