@@ -22,7 +22,7 @@ from bus.patience import Patience, measure
 from bus.provision import drift_of
 from bus.streams import consumers
 from bus.worker import Worker
-from observability.logs import configure_logs
+from observability.logs import configure_logs, flush_logs
 from observability.tracing import configure_tracing, shutdown_tracing
 
 log = structlog.get_logger()
@@ -168,6 +168,7 @@ class Application:
             await close()
         await self.bus.close()
         shutdown_tracing()
+        flush_logs()
 
 
 def slots_of(durable: str) -> int:

@@ -203,6 +203,17 @@ class Bus:
             return await self._of_leader(stream, query)
         return from_direct(await self.request(f"$JS.API.DIRECT.GET.{stream}", query))
 
+    async def lasts(self, *places: tuple[str, str]) -> list[Stored | None]:
+        """The last message in each (stream, subject or pattern), all asked for at once."""
+        asked = [
+            self._replies.begin(f"$JS.API.DIRECT.GET.{stream}", b'{"last_by_subj":"%s"}' % subject.encode(), b"", ACK_TIMEOUT_S) for stream, subject in places
+        ]
+        try:
+            return [found_in(await answer) for answer in asked]
+        finally:
+            for answer in asked:  # where one failed, nobody waits for the others
+                answer.cancel() or answer.cancelled() or answer.exception()
+
     async def get(self, stream: str, seq: int) -> Stored | None:
         """One message by its sequence, by direct get; a replica's "no such message" is asked again of the leader."""
         query = b'{"seq":%d}' % seq

@@ -33,27 +33,30 @@ class Replies:
 
     async def ask(self, subject: str, body: bytes, headers: bytes, timeout_s: float) -> Incoming:
         """One question, one answer. Raises Unavailable."""
+        return await self.begin(subject, body, headers, timeout_s)
+
+    def begin(self, subject: str, body: bytes, headers: bytes, timeout_s: float) -> asyncio.Future[Incoming]:
+        """A question whose answer is awaited later, so that several can be on their way. Raises Unavailable, now or when awaited."""
         self._count += 1
         reply = f"{self._inbox}{self._count}"
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[Incoming] = loop.create_future()
-        self._waiting[reply] = future, loop.time() + timeout_s
         try:
             self._nc.send(subject, body, reply, headers)
-            return await future
         except (nats.errors.Error, OSError) as error:
             raise Unavailable(f"{subject!r}: {error!r}") from error
-        finally:
-            self._waiting.pop(reply, None)
+        future: asyncio.Future[Incoming] = loop.create_future()
+        self._waiting[reply] = future, loop.time() + timeout_s
+        return future
 
     def fail_all(self) -> None:
         """The connection is gone: what was asked over it will not be answered."""
-        for future, _ in self._waiting.values():
+        waiting, self._waiting = self._waiting, {}
+        for future, _ in waiting.values():
             if not future.done():
                 future.set_exception(Unavailable("disconnected before the answer"))
 
     def _on_answer(self, message: Incoming) -> None:
-        waiting = self._waiting.get(message.subject)
+        waiting = self._waiting.pop(message.subject, None)
         if waiting is None or waiting[0].done():
             return
         if message.status == "503":
@@ -66,6 +69,7 @@ class Replies:
         while True:
             await asyncio.sleep(REAP_EVERY_S)
             now = loop.time()
-            for future, deadline in list(self._waiting.values()):
-                if deadline < now and not future.done():
+            for reply in [reply for reply, (_, deadline) in self._waiting.items() if deadline < now]:
+                future, _ = self._waiting.pop(reply)
+                if not future.done():
                     future.set_exception(Unavailable("the bus did not answer in time"))

@@ -1,34 +1,99 @@
 """Structured logs: one JSON object a line on standard error, with trace and request ids."""
 
+import asyncio
 import logging
 import sys
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, TextIO
 
 import structlog
+from pydantic_core import to_json
 
 from observability.tracing import current_trace
 
+FLUSH_S = 0.1
+"""A line below WARNING waits at most this long for others, so that a busy process writes many at once."""
+FLUSH_BYTES = 1 << 16
 
-def _with_trace(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
-    trace = current_trace()
-    if trace is not None:
-        event["trace_id"] = trace.trace_id
-    return event
+
+class Lines:
+    """Gathers lines and writes them together; a warning, an error and whatever has no running loop at once."""
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+        self._waiting: list[str] = []
+        self._size = 0
+        self._flush: asyncio.TimerHandle | None = None
+
+    def write(self, line: str, *, now: bool) -> None:
+        self._waiting.append(line)
+        self._size += len(line)
+        if now or self._size >= FLUSH_BYTES:
+            self.flush()
+        elif self._flush is None:
+            try:
+                self._flush = asyncio.get_running_loop().call_later(FLUSH_S, self.flush)
+            except RuntimeError:
+                self.flush()
+
+    def flush(self) -> None:
+        """Write what waits."""
+        if self._flush is not None:
+            self._flush.cancel()
+            self._flush = None
+        if self._waiting:
+            text = "\n".join(self._waiting) + "\n"
+            self._waiting, self._size = [], 0
+            self._file.write(text)
+            self._file.flush()
+
+
+class Logger:
+    """What structlog hands each rendered line to, by level."""
+
+    def __init__(self, lines: Lines) -> None:
+        self._lines = lines
+
+    def msg(self, line: str) -> None:
+        self._lines.write(line, now=False)
+
+    def urgent(self, line: str) -> None:
+        self._lines.write(line, now=True)
+
+    debug = info = msg
+    warning = error = critical = exception = fatal = failure = urgent
+
+
+_lines: Lines | None = None
+
+
+def flush_logs() -> None:
+    """Write what waits: before a process ends."""
+    if _lines is not None:
+        _lines.flush()
 
 
 def configure_logs(service: str, level: str = "INFO") -> None:
     """Set up structlog for this process. Levels: DEBUG, INFO, WARNING, ERROR."""
+    global _lines
+    _lines = Lines(sys.stderr)
+    logger = Logger(_lines)
+
+    def render(_: Any, method: str, event: structlog.typing.EventDict) -> str:
+        line: dict[str, Any] = {"time": datetime.now(UTC).isoformat(), "level": method, "service": service, **event}
+        trace = current_trace()
+        if trace is not None:
+            line["trace_id"] = trace.trace_id
+        return to_json(line, fallback=repr).decode()
+
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            _with_trace,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
-            structlog.processors.format_exc_info,
-            structlog.processors.JSONRenderer(),
-        ],
+        processors=[_with_exception, render],
         wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelNamesMapping()[level.upper()]),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        logger_factory=lambda *_: logger,
         cache_logger_on_first_use=True,
     )
-    structlog.contextvars.bind_contextvars(service=service)
+
+
+def _with_exception(logger: Any, method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    """The traceback as text, where one is asked for."""
+    return structlog.processors.format_exc_info(logger, method, event) if "exc_info" in event else event

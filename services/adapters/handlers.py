@@ -97,24 +97,21 @@ class Adapter:
                 first_token.append(time.perf_counter() - began)
             coalescer.add(piece)
 
-        asking = asyncio.create_task(fault_of(self._ask(call, coalescer, on_delta)))
-        with self.cancels.told(origin.tenant, origin.request_id, asking.cancel):
-            await self._finished(asking)
-        if asking.cancelled():
-            outcome: Answer | Failure = CANCELLED if self.cancels.cancelled(origin.tenant, origin.request_id) else LEAVING
-        else:
-            ended = asking.result()
-            outcome = Failure("outcome_unknown", f"the adapter failed in mid-call: {type(ended).__name__}") if isinstance(ended, Exception) else ended
+        outcome = await self._unless_cancelled(call, coalescer, on_delta)
         took = time.perf_counter() - began
         return outcome, Dial(seq, queue_s, took, first_token[0] if first_token else None, coalescer.started)
 
-    async def _finished(self, asking: asyncio.Task[Answer | Failure | Exception]) -> None:
-        """Wait for the dial; when this process is told to leave, end it and go on to publish what is known."""
+    async def _unless_cancelled(self, call: CallV1, coalescer: Coalescer, on_delta: OnDelta) -> Answer | Failure:
+        """The dial runs in this delivery's own task; a cancel or the end of this process ends it, and its attempt is published all the same."""
+        origin, task = call.origin, asyncio.current_task()
+        assert task is not None
         try:
-            await asyncio.wait({asking})
+            with self.cancels.told(origin.tenant, origin.request_id, task.cancel):
+                ended = await fault_of(self._ask(call, coalescer, on_delta))
         except asyncio.CancelledError:
-            asking.cancel()
-            await asyncio.wait({asking})
+            task.uncancel()
+            return CANCELLED if self.cancels.cancelled(origin.tenant, origin.request_id) else LEAVING
+        return Failure("outcome_unknown", f"the adapter failed in mid-call: {type(ended).__name__}") if isinstance(ended, Exception) else ended
 
     async def _ask(self, call: CallV1, coalescer: Coalescer, on_delta: OnDelta) -> Answer | Failure:
         client = self.providers.client(call.provider)

@@ -1,8 +1,6 @@
 """Decode, decide, publish: requests, failed attempts, verdicts and cancels."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import TypeVar
 
@@ -25,7 +23,7 @@ from contracts.result import ErrorV1, ResultV1
 from contracts.verdict import RepairOrderedV1
 from observability.tracing import current_trace
 from services.router import calls, routing
-from services.router.intake import Accepted, Undecodable, envelope, read
+from services.router.intake import Accepted, Refused, Undecodable, envelope, read
 from services.router.routing import Ask, End
 from services.router.sweep import take
 
@@ -50,7 +48,8 @@ class Router:
 
     def __init__(self, bus: Bus, snapshot: calls.Snapshot) -> None:
         self.bus, self.snapshot = bus, snapshot
-        self._turns: dict[tuple[str, str], tuple[asyncio.Lock, int]] = {}
+        self._turns: dict[tuple[str, str], asyncio.Future[None]] = {}
+        """The last of the requests at hand under each id: they go one after the other, in the order of their delivery."""
 
     async def on_request(self, delivery: Delivery) -> None:
         """A request: refused, known already, or call 1."""
@@ -60,10 +59,22 @@ class Router:
             asked = read(delivery.body, of)
         except Undecodable as error:
             raise Reject("undecodable", str(error)) from None
-        async with self._turn(asked.origin):
-            if await self._known_before(asked.origin):
-                return
-            await self._begin(asked) if isinstance(asked, Accepted) else await self._end(asked.origin, End("refused", asked.error))
+        await self._in_turn(asked)
+
+    async def _in_turn(self, asked: Accepted | Refused) -> None:
+        """Requests of one id one after the other: the first stored wins."""
+        key = (asked.origin.tenant, asked.origin.request_id)
+        ahead, mine = self._turns.get(key), asyncio.get_running_loop().create_future()
+        self._turns[key] = mine
+        try:
+            if ahead is not None:
+                await asyncio.wait({ahead})
+            if not await self._ended_before(asked.origin):
+                await self._begin(asked) if isinstance(asked, Accepted) else await self._end(asked.origin, End("refused", asked.error))
+        finally:
+            mine.set_result(None)
+            if self._turns.get(key) is mine:
+                del self._turns[key]
 
     async def on_failed(self, delivery: Delivery) -> None:
         """A failed attempt: the same candidate again, the next one, or the end."""
@@ -122,7 +133,7 @@ class Router:
             return
         try:
             if not await calls.publish(self.bus, calls.build(origin, request, 1, decision), 0, first=True):
-                await self._known_before(origin)
+                await self._taken(origin)
         except TooLarge as error:
             await self._refuse(origin, "too_large", f"{error}; send large parts as 'uri'", None)
 
@@ -151,26 +162,30 @@ class Router:
     async def _refuse(self, origin: OriginV1, kind: str, message: str, field: str | None) -> None:
         await self._end(origin, End("refused", ErrorV1(type=kind, message=message, field=field)))
 
-    async def _known_before(self, origin: OriginV1) -> bool:
-        """Whether this id is taken: by a call, an attempt or a result. Another body under it makes a notice.
-
-        Looked at in the order of their lives, so that none slips between: a call goes only after its attempt is there.
-        """
+    async def _ended_before(self, origin: OriginV1) -> bool:
+        """Whether this id has an attempt or a result already. One whose call is still on the bus is found by publishing call 1."""
         bus, tenant, request_id = self.bus, origin.tenant, origin.request_id
-        call, attempt, ended = await asyncio.gather(
-            bus.last("CALLS", bus.subjects.any_call(tenant, request_id)),
-            bus.last("ATTEMPTS", bus.subjects.any_attempt(tenant, request_id)),
-            bus.last("RESULTS", bus.subjects.result(tenant, request_id)),
-        )
-        found = call or attempt or ended
-        if found is None:
-            return False
-        first = _known(found, ended is found)
+        attempt, ended = await bus.lasts(("ATTEMPTS", bus.subjects.any_attempt(tenant, request_id)), ("RESULTS", bus.subjects.result(tenant, request_id)))
+        found = attempt or ended
+        if found is not None:
+            await self._compare(_known(found, ended is found), origin)
+        return found is not None
+
+    async def _taken(self, origin: OriginV1) -> None:
+        """Somebody's call 1 stands there: this request's own, or that of another body under the same id."""
+        call = await self.bus.last("CALLS", self.bus.subjects.any_call(origin.tenant, origin.request_id))
+        if call is not None:
+            await self._compare(_known(call, False), origin)
+        else:
+            await self._ended_before(origin)
+
+    async def _compare(self, first: Known, origin: OriginV1) -> None:
+        """Another body under a taken id makes a notice: the first wins."""
+        request_id = origin.request_id
         if first.request_sha256 is not None and first.request_seq != origin.request_seq and first.request_sha256 != origin.request_sha256:
             message = f"request id {request_id!r} came again with another body; the first wins"
             facts = {"first_seq": first.request_seq, "second_seq": origin.request_seq}
-            await notify(bus, "warning", "conflict", SERVICE, message, tenant=tenant, request_id=request_id, **facts)
-        return True
+            await notify(self.bus, "warning", "conflict", SERVICE, message, tenant=origin.tenant, request_id=request_id, **facts)
 
     async def _cancelled(self, tenant: str, request_id: str, cancel: CancelV1) -> ResultV1:
         """The result of a cancelled request, with as much of it as the bus knows by now."""
@@ -188,22 +203,6 @@ class Router:
         return ResultV1(
             request_id=request_id, tenant=tenant, kind=None, status="cancelled", error=error, trace_id=trace.trace_id if trace else None, finished_at=now
         )
-
-    @asynccontextmanager
-    async def _turn(self, origin: OriginV1) -> AsyncIterator[None]:
-        """Requests of one id one after the other, in the order of their delivery: the first stored wins."""
-        key = (origin.tenant, origin.request_id)
-        lock, waiting = self._turns.get(key, (asyncio.Lock(), 0))
-        self._turns[key] = (lock, waiting + 1)
-        try:
-            async with lock:
-                yield
-        finally:
-            lock, waiting = self._turns[key]
-            if waiting == 1:
-                del self._turns[key]
-            else:
-                self._turns[key] = (lock, waiting - 1)
 
 
 def _known(stored: Stored, is_result: bool) -> Known:

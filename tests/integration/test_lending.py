@@ -25,7 +25,7 @@ FAKE = ProviderV1.model_validate(fake_provider("http://127.0.0.1", max_in_flight
 OWN = shares(FAKE)
 RESERVED = {lane: reserve(lane, share) for lane, share in OWN.items()}
 ALL_TO_BULK = {**RESERVED, "bulk": MOST - RESERVED["interactive"] - RESERVED["standard"]}
-LENDER = '"event": "lending"'
+LENDER = '"event":"lending"'
 
 
 def narrow(stack: Stack, **fields: Any) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from tests.support.cluster import Cluster
 from tests.support.processes import Program
 
 SERVICES = ("router", "adapters", "validator", "meter")
-READY = '"event": "ready"'
+READY = '"event":"ready"'
 
 
 @dataclass(frozen=True)
