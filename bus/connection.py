@@ -204,14 +204,16 @@ class Bus:
         return from_direct(await self.request(f"$JS.API.DIRECT.GET.{stream}", query))
 
     async def lasts(self, *places: tuple[str, str]) -> list[Stored | None]:
-        """The last message in each (stream, subject or pattern), all asked for at once."""
+        """What `last` gives for each (stream, subject or pattern), all asked for at once."""
+        kind = "STREAM.MSG.GET" if self.clustered else "DIRECT.GET"
         asked = [
-            self._replies.begin(f"$JS.API.DIRECT.GET.{stream}", b'{"last_by_subj":"%s"}' % subject.encode(), b"", ACK_TIMEOUT_S) for stream, subject in places
+            (stream, self._replies.begin(f"$JS.API.{kind}.{stream}", b'{"last_by_subj":"%s"}' % subject.encode(), b"", ACK_TIMEOUT_S))
+            for stream, subject in places
         ]
         try:
-            return [found_in(await answer) for answer in asked]
+            return [from_leader(stream, (await answer).data) if self.clustered else from_direct(await answer) for stream, answer in asked]
         finally:
-            for answer in asked:  # where one failed, nobody waits for the others
+            for _, answer in asked:  # where one failed, nobody waits for the others
                 answer.cancel() or answer.cancelled() or answer.exception()
 
     async def get(self, stream: str, seq: int) -> Stored | None:

@@ -8,8 +8,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from bus.connection import Bus, Stored
+from bus.connection import Bus
 from bus.reading import extent, pages
+from bus.stored import Stored
 from contracts.attempt import AttemptFinishedV1
 from contracts.cost import CostRecordedV1
 from services.meter.entries import row_of, row_of_cost, utc_text
