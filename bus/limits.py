@@ -9,6 +9,8 @@ from bus.errors import Unavailable
 from bus.stored import ApiError
 
 CONSUMER_NOT_FOUND = 10014
+ANSWER_S = 2.0
+"""A consumer of a cluster that has no leader now does not answer; the next look asks again."""
 
 
 class Holding(BaseModel):
@@ -26,13 +28,14 @@ class Holding(BaseModel):
 
 async def holding(bus: Bus, stream: str, durable: str) -> Holding | None:
     """A consumer's limit and load, by its leader; None: there is no such consumer. Raises Unavailable."""
-    return _checked(Holding.model_validate_json((await bus.request(f"$JS.API.CONSUMER.INFO.{stream}.{durable}", b"")).data), durable)
+    answer = await bus.request(f"$JS.API.CONSUMER.INFO.{stream}.{durable}", b"", timeout_s=ANSWER_S)
+    return _checked(Holding.model_validate_json(answer.data), durable)
 
 
 async def limit(bus: Bus, stream: str, durable: str, held: Holding, most: int) -> Holding | None:
     """Change a consumer's limit and nothing else; None: it is gone, and is not made again. Raises Unavailable."""
     request = Change(stream_name=stream, config={**held.config, "max_ack_pending": most})
-    answer = await bus.request(f"$JS.API.CONSUMER.DURABLE.CREATE.{stream}.{durable}", request.model_dump_json().encode())
+    answer = await bus.request(f"$JS.API.CONSUMER.DURABLE.CREATE.{stream}.{durable}", request.model_dump_json().encode(), timeout_s=ANSWER_S)
     return _checked(Holding.model_validate_json(answer.data), durable)
 
 
