@@ -10,6 +10,7 @@ from catalog.kinds import ProviderKind, kind_of
 from contracts.config import ProviderV1
 
 from .anthropic.wire import Messages
+from .cohere.wire import Cohere
 from .gemini.wire import google
 from .google_tokens import tokens_of
 from .openai.wire import OpenAI
@@ -19,6 +20,7 @@ from .transport import Authorize, HttpClient, Post, Renew
 WireFactory = Callable[[ProviderKind, str, Mapping[str, str]], WireProtocol]
 WIRES: Mapping[str, WireFactory] = {
     "anthropic": Messages,
+    "cohere": Cohere,
     "gemini": google,
     "openai": OpenAI,
 }

@@ -1,8 +1,5 @@
 """Embeddings of the Gemini API and of Vertex AI, which has three ways to ask for them."""
 
-import base64
-import math
-import struct
 from collections.abc import Iterable
 from typing import Any
 
@@ -11,8 +8,9 @@ from contracts.outcome import UsageV1, WarningV1
 from contracts.request import EmbedRequestV1
 
 from ..conversion import Conversion, merge_options
-from ..protocol import Answer, Body, Embeddings, Failure
-from ..reading import count_or_none, text_or_none
+from ..protocol import Answer, Body, Failure
+from ..reading import count_or_none
+from ..vectors import embedded
 from .answers import unreadable
 from .errors import failure_in_body
 
@@ -65,18 +63,7 @@ def embed_answer(body: Any, request: EmbedRequestV1) -> Answer | Failure:
     found = _listed(body)
     if found is None:
         return unreadable("has no embeddings")
-    usage = _usage(body, found)
-    if len(found) != len(request.input):
-        return Failure("unavailable", f"the provider gave {len(found)} vectors for {len(request.input)} texts", usage=usage)
-    vectors = [_numbers(one.get("values")) for one in found]
-    if any(vector is None for vector in vectors):
-        return Failure("unavailable", "the provider gave a vector that cannot be read: no list of finite numbers", usage=usage)
-    read = [vector for vector in vectors if vector is not None]
-    wrong = next((len(vector) for vector in read if request.dimensions not in (None, len(vector))), None)
-    if wrong is not None:
-        why = f"the model gives {wrong} dimensions, not {request.dimensions}; leave 'dimensions' out or choose a model that can shorten"
-        return Failure("invalid_request", why, usage=usage)
-    return Answer(embeddings=_encoded(read, request.encoding), usage=usage, response_model=text_or_none(body.get("modelVersion")))
+    return embedded([one.get("values") for one in found], request, _usage(body, found))
 
 
 def _listed(body: Body) -> list[Body] | None:
@@ -96,16 +83,3 @@ def _usage(body: Body, found: Iterable[Body]) -> UsageV1:
         each = [count_or_none(facts.get("token_count")) if isinstance(facts := one.get("statistics"), dict) else None for one in found]
         told = None if None in each else sum(count for count in each if count is not None)
     return UsageV1(input_tokens=told, output_tokens=0)
-
-
-def _numbers(values: Any) -> list[float] | None:
-    if not isinstance(values, list) or not values or not all(isinstance(number, int | float) and not isinstance(number, bool) for number in values):
-        return None
-    numbers = [float(number) for number in values]
-    return numbers if all(map(math.isfinite, numbers)) else None
-
-
-def _encoded(vectors: list[list[float]], encoding: str) -> Embeddings:
-    if encoding == "float":
-        return vectors
-    return [base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode() for vector in vectors]
