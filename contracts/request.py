@@ -60,6 +60,8 @@ class OutputV1(Closed):
     """The answer must be JSON under `json_schema`; up to `max_repairs` turns tell the model what was wrong."""
 
     name: str = Field(default="output", pattern=r"^[A-Za-z0-9_-]{1,64}$")
+    description: str | None = None
+    """What the answer is for, told to the model."""
     json_schema: dict[str, Any]
     max_repairs: int = Field(default=2, ge=0, le=5)
 

@@ -20,6 +20,7 @@ class ModelTraits(Closed):
     one_of_temperature_and_top_p: bool = False
     forced_tools: bool = True
     json_schema: bool = True
+    stop: bool = True
     system_anywhere: bool = False
     max_tokens: int | None = None
     json_with_tools: bool = True

@@ -28,8 +28,9 @@ KEY = "key-of-nobody-0123456789"
 class Judge(Protocol):
     """A module of `protocols`: what a recording of its wire protocol asks and says.
 
-    It may also have `extra(answer)`, which picks out of an Answer what Expected.extra names, and `ENVIRON`, further
-    environment variables of a client (credentials of nobody).
+    It may also have `extra(answer)`, which picks out of an Answer what Expected.extra names, `recorded_request(recording)`, which
+    gives the request to compare with where it is not the recorded one as it stands, and `ENVIRON`, further environment variables
+    of a client (credentials of nobody).
     """
 
     def claims(self, recording: Recording) -> bool: ...
@@ -124,7 +125,8 @@ def request_differences(recording: Recording, judge: Judge, sent: list[dict[str,
     if len(sent) != 1:
         return [("requests", f"one request is expected, {len(sent)} were sent")]
     asked = sent[0]
-    found = [("request", text) for text in judge.differences(recording.request, asked["body"])]
+    recorded = getattr(judge, "recorded_request", lambda one: one.request)(recording)
+    found = [("request", text) for text in judge.differences(recorded, asked["body"])]
     if (refused := judge.accepted(asked["body"])) is not None:
         found.append(("request not accepted by the SDK's types", refused[:500]))
     found += [("path", f"expected {a!r}, got {b!r}") for a, b in [(_path(recording.route), _path(asked["path"]))] if a != b]

@@ -3,11 +3,12 @@
 from decimal import Decimal
 from typing import Any
 
-from contracts.content import ChatMessageV1, Part, ReasoningPart, TextPart, ToolCallPart
-from contracts.outcome import FinishReason, UsageV1
+from contracts.content import ChatMessageV1, Part, TextPart, ToolCallPart
+from contracts.outcome import FinishReason, UsageV1, WarningV1
 
 from ..protocol import Answer, Failure
 from ..reading import count_or_none, is_amount, text_or_none, tool_call_part
+from .beside import details_of, executed_in, notes_of, reasoning_part, server_answer, server_call, thought_in, transcript_of
 from .errors import failure_in_body
 
 FINISH_REASONS: dict[str, FinishReason] = {
@@ -34,13 +35,14 @@ def chat_answer(body: Any) -> Answer | Failure:
     if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict) or not isinstance(choices[0].get("message"), dict):
         return unreadable("has no choices[0].message")
     message = choices[0]["message"]
-    parts = _parts(message)
+    parts = _parts(message, notes_of(message, body))
     return Answer(
         message=ChatMessageV1(role="assistant", parts=parts),
         finish_reason=finish_of(choices[0].get("finish_reason"), refused=_refused(message), called=_called(parts)),
         usage=usage_of(body.get("usage")),
         response_model=text_or_none(body.get("model")),
         response_id=text_or_none(body.get("id")),
+        warnings=one_of(len(choices)),
         cost_usd=cost_of(body.get("usage")),
     )
 
@@ -66,16 +68,25 @@ def finish_of(reason: Any, *, refused: bool, called: bool) -> FinishReason:
     return "tool_call" if called and known == "stop" else known
 
 
-def _parts(message: dict[str, Any]) -> tuple[Part, ...]:
-    """Reasoning, text, refusal, tool calls: in this order."""
+def one_of(choices: int) -> tuple[WarningV1, ...]:
+    """Says that only the first of several choices was kept."""
+    return (WarningV1(type="further_choices", message=f"the provider gave {choices} choices; the first is kept"),) if choices > 1 else ()
+
+
+def _parts(message: dict[str, Any], notes: dict[str, Any]) -> tuple[Part, ...]:
+    """Reasoning, the provider's own tools, text, refusal, tool calls: in this order."""
     parts: list[Part] = []
     content = message.get("content")
-    reasoning = reasoning_of(message) + "".join(_thinking(block) for block in _blocks(content))
-    if reasoning:
-        parts.append(ReasoningPart(content=reasoning))
-    text = content if isinstance(content, str) else "".join(_text(block) for block in _blocks(content))
-    if text:
-        parts.append(TextPart(content=text))
+    thinking, text = content_of(content)
+    details = details_of(message)
+    thought = reasoning_part(reasoning_of(message) + thinking or thought_in(details), details)
+    if thought is not None:
+        parts.append(thought)
+    for tool in executed_in(message):
+        given = server_answer(tool)
+        parts += [server_call(tool)] if given is None else [server_call(tool), given]
+    if text or notes:
+        parts.append(TextPart(content=text or transcript_of(notes), provider_data=notes or None))
     if _refused(message):
         parts.append(TextPart(content=message["refusal"], provider_data={"refusal": True}))
     calls = message.get("tool_calls")
@@ -83,7 +94,7 @@ def _parts(message: dict[str, Any]) -> tuple[Part, ...]:
         calls = [{"function": message["function_call"]}]
     for index, call in enumerate(calls if isinstance(calls, list) else []):
         if isinstance(call, dict):
-            parts.append(tool_call_part(call.get("id"), index, *called_with(call)))
+            parts.append(call_part(call, index))
     return tuple(parts) or (TextPart(content=""),)
 
 
@@ -109,7 +120,27 @@ def content_of(content: Any) -> tuple[str, str]:
     """The reasoning and the text in a message's or a delta's `content`: a string or blocks."""
     if isinstance(content, str):
         return "", content
+    if isinstance(content, dict):
+        content = [content]
     return "".join(map(_thinking, _blocks(content))), "".join(map(_text, _blocks(content)))
+
+
+def call_part(call: dict[str, Any], index: int) -> ToolCallPart:
+    name, written = called_with(call)
+    return made_call(call.get("id"), index, name, written, custom=isinstance(call.get("custom"), dict), extra=call.get("extra_content"))
+
+
+def made_call(call_id: Any, index: int, name: Any, written: Any, *, custom: bool, extra: Any) -> ToolCallPart:
+    """One tool call; what must come back with it in the next turn is kept: Gemini's thought signatures in `extra_content`.
+
+    A custom tool's input is free text, whatever it looks like.
+    """
+    part = tool_call_part(call_id, index, name, {} if custom else written)
+    data = {
+        **({"custom": True, "raw_arguments": written} if custom else part.provider_data or {}),
+        **({"extra_content": extra} if isinstance(extra, dict) else {}),
+    }
+    return part.model_copy(update={"provider_data": data}) if data else part
 
 
 def called_with(call: dict[str, Any]) -> tuple[Any, Any]:
@@ -118,6 +149,12 @@ def called_with(call: dict[str, Any]) -> tuple[Any, Any]:
     if isinstance(function, dict):
         return function.get("name"), function.get("arguments")
     return (custom.get("name"), custom.get("input")) if isinstance(custom, dict) else (None, None)
+
+
+CACHE_READ = ("prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens")
+"""DeepSeek, Together, Mistral."""
+USD_TICKS = Decimal("1e10")
+"""xAI counts a dollar as so many ticks."""
 
 
 def usage_of(usage: Any, *, output_tokens: int | None = None) -> UsageV1:
@@ -132,7 +169,7 @@ def usage_of(usage: Any, *, output_tokens: int | None = None) -> UsageV1:
     return UsageV1(
         input_tokens=asked,
         output_tokens=given if given is not None else output_tokens,
-        cache_read_tokens=_first_count(prompt.get("cached_tokens"), usage.get("prompt_cache_hit_tokens"), usage.get("cached_tokens")),
+        cache_read_tokens=_first_count(prompt.get("cached_tokens"), *(usage.get(name) for name in CACHE_READ)),
         cache_write_tokens=_first_count(prompt.get("cache_write_tokens"), usage.get("cache_creation_input_tokens")),
         reasoning_tokens=reasoning,
     )
@@ -148,8 +185,12 @@ def _first_count(*values: Any) -> int | None:
 
 
 def cost_of(usage: Any) -> Decimal | None:
-    """What the provider itself says the call cost in USD: OpenRouter's `usage.cost`, Perplexity's `usage.cost.total_cost`."""
-    cost = usage.get("cost") if isinstance(usage, dict) else None
+    """What the provider itself says the call cost in USD: OpenRouter's `usage.cost`, Perplexity's `usage.cost.total_cost`, xAI's ticks."""
+    if not isinstance(usage, dict):
+        return None
+    cost, ticks = usage.get("cost"), usage.get("cost_in_usd_ticks")
     if isinstance(cost, dict):
         cost = cost.get("total_cost")
+    if cost is None and is_amount(ticks):
+        return Decimal(repr(ticks)) / USD_TICKS
     return Decimal(repr(cost)) if is_amount(cost) else None

@@ -64,7 +64,7 @@ GENERIC = frozenset({"invalid_request_error", "server_error", "internal_server_e
 """Codes that say less than the status does."""
 TOO_LONG = re.compile(
     r"maximum context length|context length exceeded|max(?:imum)? context|context (?:size|window) (?:exceeded|limit)|"
-    r"exceeds? the (?:available )?(?:model'?s )?context|prompt (?:is )?too long|token limit reached|too many (?:input )?tokens",
+    r"exceeds? the (?:available )?(?:model'?s )?context|prompt (?:is )?too long|too many (?:input )?tokens",
     re.IGNORECASE,
 )
 

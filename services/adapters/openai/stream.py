@@ -5,12 +5,13 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
-from contracts.content import ChatMessageV1, Part, ReasoningPart, TextPart, ToolCallPart
+from contracts.content import ChatMessageV1, Part, ReasoningPart, ServerToolCallResponsePart, TextPart, ToolCallPart
 from contracts.delta import ToolCallDeltaV1
 
 from ..protocol import Answer, DeltaPiece, Event, Failure
-from ..reading import text_or_none, tool_call_part
-from .answers import called_with, content_of, cost_of, finish_of, reasoning_of, usage_of
+from ..reading import text_or_none
+from .answers import called_with, content_of, cost_of, finish_of, made_call, one_of, reasoning_of, usage_of
+from .beside import add_details, add_notes, details_of, executed_in, notes_of, reasoning_part, server_answer, server_call, thought_in, transcript_of
 from .errors import failure_in_body
 
 
@@ -22,6 +23,10 @@ class _Building:
     text: list[str] = field(default_factory=list)
     call_id: str | None = None
     name: str | None = None
+    custom: bool = False
+    extra: Any = None
+    facts: dict[str, Any] = field(default_factory=dict)
+    """What a provider says of a tool that it runs itself."""
 
 
 class StreamedAnswer:
@@ -35,6 +40,9 @@ class StreamedAnswer:
         self._model: str | None = None
         self._id: str | None = None
         self._failure: Failure | None = None
+        self._choices = 1
+        self._notes: dict[str, Any] = {}
+        self._details: list[dict[str, Any]] = []
 
     @property
     def complete(self) -> bool:
@@ -57,28 +65,41 @@ class StreamedAnswer:
             return self._fail(failure_in_body(chunk["error"]))
         self._facts(chunk)
         choices = chunk.get("choices")
-        first = choices[0] if isinstance(choices, list) and choices else None
-        return self._choice(first) if isinstance(first, dict) else []
+        listed = [choice for choice in choices if isinstance(choice, dict)] if isinstance(choices, list) else []
+        add_notes(self._notes, notes_of({}, chunk))
+        return [piece for choice in listed for piece in self._choice(choice)]
 
     def _fail(self, failure: Failure) -> list[DeltaPiece]:
         self._failure, self.done = failure, True
         return []
 
     def _facts(self, chunk: dict[str, Any]) -> None:
-        usage = chunk.get("usage")
-        self._usage = usage if isinstance(usage, dict) else self._usage
+        own = chunk.get("x_groq")
+        for usage in (own.get("usage") if isinstance(own, dict) else None, chunk.get("usage")):
+            self._usage = usage if isinstance(usage, dict) else self._usage
         self._model = text_or_none(chunk.get("model")) or self._model
         self._id = text_or_none(chunk.get("id")) or self._id
 
     def _choice(self, choice: dict[str, Any]) -> list[DeltaPiece]:
-        if choice.get("index") not in (None, 0):
+        index = choice.get("index")
+        if isinstance(index, int) and index > 0:
+            self._choices = max(self._choices, index + 1)
             return []
         self._finish = text_or_none(choice.get("finish_reason")) or self._finish
         delta = choice.get("delta")
         if not isinstance(delta, dict):
             return []
         thinking, text = content_of(delta.get("content"))
-        pieces = self._text("reasoning", reasoning_of(delta) + thinking) + self._text("text", text)
+        details = details_of(delta)
+        pieces = self._text("reasoning", reasoning_of(delta) + thinking or thought_in(details))
+        if details:
+            self._find(("reasoning", 0))
+            add_details(self._details, details)
+        for tool in executed_in(delta):
+            self._executed(tool)
+        notes = notes_of(delta, {})
+        add_notes(self._notes, notes)
+        pieces += self._text("text", text or transcript_of(notes))
         pieces += self._text("refusal", text_or_none(delta.get("refusal")) or "")
         calls = delta.get("tool_calls")
         if not calls and isinstance(delta.get("function_call"), dict):
@@ -102,6 +123,14 @@ class StreamedAnswer:
         self._parts.append(_Building(key))
         return len(self._parts) - 1
 
+    def _executed(self, tool: dict[str, Any]) -> None:
+        """A tool of the provider's own: first its call, then what it gave."""
+        index = tool.get("index") if isinstance(tool.get("index"), int) else 0
+        call = self._parts[self._find(("server_call", int(index or 0)))]
+        call.facts = {**call.facts, **{name: value for name, value in tool.items() if value is not None}}
+        if server_answer(call.facts) is not None:
+            self._parts[self._find(("server_answer", int(index or 0)))].facts = call.facts
+
     def _call(self, call: dict[str, Any]) -> DeltaPiece:
         called, arguments = called_with(call)
         call_id, name = text_or_none(call.get("id")), text_or_none(called)
@@ -110,6 +139,8 @@ class StreamedAnswer:
         building = self._parts[at]
         building.call_id, building.name = building.call_id or call_id, building.name or name
         building.text.append(written)
+        building.custom = building.custom or isinstance(call.get("custom"), dict)
+        building.extra = call.get("extra_content") or building.extra
         return DeltaPiece("tool_call", at, tool_call=ToolCallDeltaV1(id=call_id, name=name, arguments_delta=written))
 
     def _call_at(self, index: Any, call_id: str | None, name: str | None) -> int:
@@ -129,6 +160,8 @@ class StreamedAnswer:
             return replace(self._failure, partial=self._message())
         if not self.complete:
             return Failure("truncated_stream", "the provider's stream ended before the model had finished", partial=self._message())
+        if self._notes:
+            self._find(("text", 0))
         parts = tuple(self._built(at, part) for at, part in enumerate(self._parts)) or (TextPart(content=""),)
         return Answer(
             message=ChatMessageV1(role="assistant", parts=parts),
@@ -140,6 +173,7 @@ class StreamedAnswer:
             usage=usage_of(self._usage),
             response_model=self._model,
             response_id=self._id,
+            warnings=one_of(self._choices),
             cost_usd=cost_of(self._usage),
         )
 
@@ -152,7 +186,11 @@ class StreamedAnswer:
         text = "".join(part.text)
         if part.key[0] == "call":
             number = sum(other.key[0] == "call" for other in self._parts[:at])
-            return tool_call_part(part.call_id, number, part.name, text)
+            return made_call(part.call_id, number, part.name, text, custom=part.custom, extra=part.extra)
+        if part.key[0] == "server_call":
+            return server_call(part.facts)
+        if part.key[0] == "server_answer":
+            return server_answer(part.facts) or ServerToolCallResponsePart()
         if part.key[0] == "reasoning":
-            return ReasoningPart(content=text)
-        return TextPart(content=text, provider_data={"refusal": True} if part.key[0] == "refusal" else None)
+            return reasoning_part(text, self._details) or ReasoningPart()
+        return TextPart(content=text, provider_data={"refusal": True} if part.key[0] == "refusal" else self._notes or None)

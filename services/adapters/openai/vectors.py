@@ -6,6 +6,7 @@ import math
 import struct
 from typing import Any
 
+from contracts.outcome import UsageV1
 from contracts.request import EmbedRequestV1
 
 from ..protocol import Answer, Embeddings, Failure
@@ -23,7 +24,7 @@ def embed_answer(body: Any, request: EmbedRequestV1) -> Answer | Failure:
     data = body.get("data")
     if not isinstance(data, list) or not all(isinstance(item, dict) for item in data):
         return unreadable("has no list 'data'")
-    usage = usage_of(body.get("usage"), output_tokens=0)
+    usage = _usage(body.get("usage"))
     if len(data) != len(request.input):
         return Failure("unavailable", f"the provider gave {len(data)} vectors for {len(request.input)} texts", usage=usage)
     try:
@@ -41,6 +42,12 @@ def embed_answer(body: Any, request: EmbedRequestV1) -> Answer | Failure:
         response_id=text_or_none(body.get("id")),
         cost_usd=cost_of(body.get("usage")),
     )
+
+
+def _usage(usage: Any) -> UsageV1:
+    """Some, like Voyage, name the total alone: all of it is input."""
+    named = {"prompt_tokens": usage.get("total_tokens"), **usage} if isinstance(usage, dict) else usage
+    return usage_of(named, output_tokens=0)
 
 
 def _in_order(data: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from pydantic import ValidationError
@@ -22,12 +22,22 @@ PART_FIELDS = ("cache_control", "prompt_cache_breakpoint")
 def case(recording: Recording) -> Case | NotApplicable:
     asked = dict(recording.request)
     type_name, base_path, options = _where(recording)
-    model = asked.pop("model")
-    build = _embed if "input" in asked else _chat
+    deployment = DEPLOYMENT.match(recording.route)
+    model = deployment[2] if deployment else asked["model"]
+    del asked["model"]
+    build: Callable[[dict[str, Any], str], ChatRequestV1 | EmbedRequestV1 | NotApplicable] = _embed if "input" in asked else _chat
     try:
-        return Case(type_name, model, build(asked, type_name), options, base_path)
+        request = build(asked, type_name)
+        return request if isinstance(request, NotApplicable) else Case(type_name, model, request, options, base_path)
     except ValidationError as error:
         return NotApplicable(f"not a request: {error.errors()[0]['msg']}")
+
+
+def recorded_request(recording: Recording) -> Any:
+    """What was asked; without the model where the address of its deployment names it."""
+    if recording.provider == "azure" and DEPLOYMENT.match(recording.route):
+        return {name: value for name, value in recording.request.items() if name != "model"}
+    return recording.request
 
 
 def _where(recording: Recording) -> tuple[str, str, dict[str, str]]:
@@ -49,8 +59,10 @@ def _before(recording: Recording) -> str:
     return found[1]
 
 
-def _embed(asked: dict[str, Any], type_name: str) -> EmbedRequestV1:
+def _embed(asked: dict[str, Any], type_name: str) -> EmbedRequestV1 | NotApplicable:
     given = asked.pop("input")
+    if not isinstance(given, str) and not all(isinstance(text, str) for text in given):
+        return NotApplicable("texts given as token numbers")
     fields = {"input": [given] if isinstance(given, str) else given, "encoding": asked.pop("encoding_format", None) or "float"}
     if asked.get("dimensions") is not None:
         fields["dimensions"] = asked.pop("dimensions")
@@ -65,7 +77,8 @@ def _chat(asked: dict[str, Any], type_name: str) -> ChatRequestV1:
     shape = asked.get("response_format") or {}
     if shape.get("type") == "json_schema" and "schema" in shape.get("json_schema", {}):
         del asked["response_format"]
-        fields["output"] = {"name": shape["json_schema"].get("name", "output"), "json_schema": shape["json_schema"]["schema"]}
+        named = shape["json_schema"]
+        fields["output"] = {"name": named.get("name", "output"), "description": named.get("description"), "json_schema": named["schema"]}
     return ChatRequestV1.model_validate({**fields, "provider_options": {type_name: asked}})
 
 
@@ -88,15 +101,20 @@ def _sampling(asked: dict[str, Any]) -> dict[str, Any]:
 def _tools(asked: dict[str, Any]) -> dict[str, Any]:
     """Functions as our tools; what the provider itself runs goes by provider_options."""
     tools = asked.pop("tools", None) or []
-    functions = [tool["function"] for tool in tools if tool.get("type", "function") == "function"]
-    if others := [tool for tool in tools if tool.get("type", "function") != "function"]:
+    functions = [tool["function"] for tool in tools if _plain(tool)]
+    if others := [tool for tool in tools if not _plain(tool)]:
         asked["tools"] = others
     fields: dict[str, Any] = {"tools": [{name: value for name, value in tool.items() if value is not None} for tool in functions]}
     choice = asked.get("tool_choice")
-    if functions and choice is not None:
+    if tools and choice is not None:
         asked.pop("tool_choice")
         fields["tool_choice"] = {"name": choice["function"]["name"]} if isinstance(choice, dict) else {"any": "required"}.get(choice, choice)
     return fields
+
+
+def _plain(tool: dict[str, Any]) -> bool:
+    """A function and nothing beside it that only this provider knows."""
+    return tool.get("type", "function") == "function" and not any(name in tool for name in PART_FIELDS)
 
 
 def _message(message: dict[str, Any]) -> dict[str, Any]:
@@ -146,7 +164,7 @@ def _blocks(content: Any) -> Iterator[dict[str, Any]]:
     for block in content if isinstance(content, list) else []:
         part = _block({name: value for name, value in block.items() if value is not None})
         beside = {name: block[name] for name in PART_FIELDS if name in block}
-        yield {**part, "provider_data": {**(part.get("provider_data") or {}), "block": beside}} if beside else part
+        yield {**part, "provider_data": {**(part.get("provider_data") or {}), **beside}} if beside else part
 
 
 def _block(block: dict[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 from array import array
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -25,6 +26,7 @@ CODES = {
     "invalid_api_key": "auth",
     "rate_limit_exceeded": "rate_limited",
 }
+TOO_LONG = re.compile(r"maximum context length is|max context length")
 STATUSES = {401: "auth", 402: "quota_exhausted", 403: "auth", 408: "timeout", 413: "context_too_long", 429: "rate_limited", 504: "timeout"}
 FINISHED = {"stop": "stop", "length": "length", "tool_calls": "tool_call", "function_call": "tool_call", "content_filter": "content_filter"}
 
@@ -90,7 +92,8 @@ def _unpacked(text: str) -> list[float]:
 class _Gathered:
     """The first choice, put together from one completion or from all chunks of a stream."""
 
-    def __init__(self) -> None:
+    def __init__(self, streamed: bool) -> None:
+        self.streamed = streamed
         self.text = self.reasoning = self.refusal = ""
         self.calls: list[dict[str, Any]] = []
         self.finish: str | None = None
@@ -101,11 +104,12 @@ class _Gathered:
 
     def add(self, piece: Any) -> None:
         self.id, self.model = piece.id or self.id, piece.model or self.model
-        self.usage = getattr(piece, "usage", None) or getattr(getattr(piece, "x_groq", None), "usage", None) or self.usage
+        own = getattr(piece, "x_groq", None)
+        self.usage = getattr(piece, "usage", None) or getattr(own, "usage", None) or self.usage
         for choice in piece.choices or []:
             if (choice.index or 0) == 0:
                 self.finish = choice.finish_reason or self.finish
-                message = getattr(choice, "message", None) or getattr(choice, "delta", None)
+                message = getattr(choice, "delta", None) if self.streamed else choice.message
                 if message is not None:
                     self._message(message)
 
@@ -128,6 +132,7 @@ class _Gathered:
         function = getattr(call, "function", None)
         if custom is not None:
             self._written(getattr(call, "index", None), call.id, custom.name, custom.input)
+            self.calls[-1]["custom"] = True
         elif function is not None:
             self._written(getattr(call, "index", None), call.id, function.name, function.arguments)
 
@@ -152,10 +157,12 @@ def _content(content: Any) -> tuple[str, str]:
 
 
 def _answer(pieces: list[Any], streamed: bool) -> Expected | ExpectedFailure:
-    gathered = _Gathered()
+    gathered = _Gathered(streamed)
     for piece in pieces:
+        if (error := (getattr(piece, "model_extra", None) or {}).get("error")) and not piece.choices:
+            return ExpectedFailure(CODES.get(error.get("code"), "unavailable"))
         gathered.add(piece)
-    calls = tuple(ToolCall(call["name"], _decoded(call["arguments"]), call["id"] or None) for call in gathered.calls)
+    calls = tuple(ToolCall(call["name"], call["arguments"] if "custom" in call else _decoded(call["arguments"]), call["id"] or None) for call in gathered.calls)
     finish = FINISHED.get(str(gathered.finish), "stop")
     if gathered.refusal:
         finish = "content_filter"
@@ -214,5 +221,7 @@ def _failure(recording: Recording, error: Exception) -> ExpectedFailure:
     status = getattr(error, "status_code", None) or fields.get("status_code") or fields.get("code")
     known = next((CODES[code] for code in (fields.get("code"), fields.get("type")) if isinstance(code, str) and code in CODES), None)
     by_status = STATUSES.get(status or 0, "invalid_request" if isinstance(status, int) and 400 <= status < 500 else "unavailable")
+    if isinstance(fields.get("message"), str) and TOO_LONG.search(fields["message"]):
+        known = "context_too_long"
     advice = recording.response_headers.get("retry-after")
     return ExpectedFailure(known or by_status, float(advice) if advice is not None else None)

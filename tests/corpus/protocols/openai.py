@@ -5,6 +5,7 @@ from tests.corpus.recording import Case, Expected, ExpectedFailure, NotApplicabl
 
 differences = asked.differences
 accepted = asked.accepted
+recorded_request = rebuild.recorded_request
 REASONS = {"batch": "batch API", "models": "description of one model on the hub"}
 FAMILY = frozenset({"openai", "huggingface", "mistral", "groq", "openrouter", "azure", "xai", "deepseek"})
 

@@ -175,7 +175,7 @@ def test_a_stream_that_ends_after_its_finish_reason_is_whole() -> None:
 @pytest.mark.parametrize(
     ("event", "kind"),
     [
-        ('{"error": {"message": "Token limit reached", "code": 400}}', "context_too_long"),
+        ('{"error": {"message": "Token limit reached", "code": 400}}', "invalid_request"),
         ('{"error": {"message": "slow down", "code": 429}}', "rate_limited"),
         ('{"error": {"message": "x", "type": "server_error"}}', "unavailable"),
         ('{"error": "boom"}', "unavailable"),

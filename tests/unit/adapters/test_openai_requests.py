@@ -7,7 +7,8 @@ import pytest
 from catalog.kinds import UnknownProviderType, kind_of, kinds
 from contracts.request import ChatRequestV1, EmbedRequestV1
 from services.adapters.conversion import Unconvertible
-from services.adapters.openai.convert import chat_body, embed_body, is_strict
+from services.adapters.openai.convert import chat_body, embed_body
+from services.adapters.openai.schemas import is_strict
 
 OPENAI, VLLM, OLLAMA = kind_of("openai"), kind_of("vllm"), kind_of("ollama")
 
