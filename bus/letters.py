@@ -13,6 +13,8 @@ STREAM = "DEAD_LETTERS"
 PAGE = 256
 CLOCKS = timedelta(minutes=1)
 """How far the clocks of a cluster's servers may be apart."""
+SOURCES = frozenset({"REQUESTS", "CANCELS", "CALLS", "ATTEMPTS", "VERDICTS", "RESULTS"})
+"""Streams that services read. A stream that is not there would answer no direct get."""
 
 
 @dataclass(frozen=True)
@@ -90,10 +92,6 @@ async def _earliest(bus: Bus, sources: set[tuple[str, int]]) -> datetime | None:
             return None
         moments.append(stored.stored_at - CLOCKS)
     return min(moments)
-
-
-SOURCES = frozenset({"REQUESTS", "CANCELS", "CALLS", "ATTEMPTS", "VERDICTS", "RESULTS"})
-"""Streams that services read. A stream that is not there would answer no direct get."""
 
 
 def _id(stored: Stored) -> str:

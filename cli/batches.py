@@ -7,9 +7,13 @@ from typing import TypeVar
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from bus.errors import Unavailable
 from cli.show import notes
 
 Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+OUTAGE_S = 60.0
 
 
 class Bar:
@@ -29,6 +33,20 @@ class Bar:
 def bar(what: str, total: int | None = None, done: int = 0) -> Iterator[Bar]:
     with Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=notes()) as progress:
         yield Bar(progress, progress.add_task(what, total=total, completed=done))
+
+
+async def through_outages(work: Callable[[], Awaitable[Result]], outage_s: float = OUTAGE_S) -> Result:
+    """Work that may be done twice, tried again while the bus is away, for `outage_s`. Raises Unavailable then."""
+    loop = asyncio.get_running_loop()
+    end, delay_s = loop.time() + outage_s, 0.2
+    while True:
+        try:
+            return await work()
+        except Unavailable as error:
+            if loop.time() > end:
+                raise Unavailable(f"{error}; what was sent is not lost: run the same command again, it goes on from there") from error
+        await asyncio.sleep(delay_s)
+        delay_s = min(delay_s * 2, 5.0)
 
 
 async def each(items: Iterable[Item], work: Callable[[Item], Awaitable[None]], concurrency: int) -> None:

@@ -93,8 +93,7 @@ def said(result: ResultV1) -> Any:
         return result.embeddings
     if result.message is None:
         return None
-    parts = result.message.all_parts()
-    return text_of(parts), [(part.name, part.arguments) for part in parts if part.type == "tool_call"]
+    return text_of(result.message.all_parts()), _tool_calls(result)
 
 
 def value_in(result: ResultV1) -> Any:
@@ -118,4 +117,11 @@ def _side(result: ResultV1 | None) -> dict[str, Any] | None:
     if result is None:
         return None
     document = result.model_dump(mode="json", include={"status", "route", "provider", "model", "parsed", "cost_usd", "cost_known_usd", "duration_s", "error"})
-    return {**document, "text": text_of(result.message.all_parts()) if result.message else None}
+    text = text_of(result.message.all_parts()) if result.message else None
+    return {**document, "text": text, "tool_calls": _tool_calls(result)}
+
+
+def _tool_calls(result: ResultV1) -> list[dict[str, Any]]:
+    """Without their ids, which no two answers share."""
+    parts = result.message.all_parts() if result.message else ()
+    return [{"name": part.name, "arguments": part.arguments} for part in parts if part.type == "tool_call"]

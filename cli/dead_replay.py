@@ -12,7 +12,7 @@ from bus.awaiting import Results
 from bus.connection import Bus
 from bus.letters import Chosen, at, letters, sequences
 from bus.replay import Changes, NotReplayable, Replayed, of_letter, send
-from cli.batches import bar, each
+from cli.batches import bar, each, through_outages
 from cli.replaying import tell
 from cli.results import since_of
 from cli.session import Failure, Session, run, session_of
@@ -100,13 +100,16 @@ async def _planned(bus: Bus, chosen: Chosen | tuple[str, ...]) -> list[int]:
 
 async def _one(bus: Bus, seq: int, changes: Changes, done: Done) -> Replayed | None:
     """Send one letter again; None, with the reason noted, when that cannot be."""
+
+    async def sent() -> Replayed:
+        letter = await at(bus, seq)
+        if letter is None:
+            raise NotReplayable(f"dead letter {seq} has left DEAD_LETTERS meanwhile")
+        return await send(bus, await of_letter(bus, letter, changes))
+
     done.letters += 1
-    letter = await at(bus, seq)
-    if letter is None:
-        done.problems.append(f"dead letter {seq} has left DEAD_LETTERS meanwhile")
-        return None
     try:
-        done.last = await send(bus, await of_letter(bus, letter, changes))
+        done.last = await through_outages(sent)
     except NotReplayable as error:
         done.problems.append(str(error))
         return None

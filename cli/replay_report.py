@@ -29,9 +29,11 @@ class Report:
         if self._first and len(self._first) <= SIDE_BY_SIDE:
             console().print(side_by_side(self._first))
         console().print(summary(self.totals))
-        agree = f"{self.totals.equal} of {self.totals.compared} answers are equal"
-        parsed = f"{self.totals.parsed_equal} of {self.totals.parsed_compared} hold the same JSON"
-        print(f"{self.totals.requests} replayed, {self.totals.sent} sent, {self.totals.requests - self.totals.sent} had their result; {agree}; {parsed}")
+        totals = self.totals
+        facts = [f"{totals.requests} replayed, {totals.sent} sent, {totals.requests - totals.sent} had their result"]
+        facts += [f"{totals.equal} of {totals.compared} answers are equal"] if totals.compared else []
+        facts += [f"{totals.parsed_equal} of {totals.parsed_compared} hold the same JSON"] if totals.parsed_compared else []
+        print("; ".join(facts))
 
 
 class JsonReport(Report):

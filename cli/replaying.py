@@ -14,10 +14,10 @@ import typer
 from bus import requests
 from bus.awaiting import Results
 from bus.connection import Bus
-from bus.replay import Changes, NotReplayable, anew, result_of, send
+from bus.replay import Changes, NotReplayable, Replayed, anew, result_of, send
 from bus.requests import StoredRequest
 from cli import rehearsal, replay_report
-from cli.batches import bar, each
+from cli.batches import bar, each, through_outages
 from cli.comparison import Pair
 from cli.results import checked_id, since_of
 from cli.selection import Selection, selection
@@ -130,9 +130,8 @@ async def read(bus: Bus, seq: int) -> StoredRequest:
 
 
 async def _replay(session: Session, order: Order, concurrency: int, out: Path | None, timeout_s: float) -> int:
+    report, problems = replay_report.report(session.json), list[str]()
     async with session.bus() as bus:
-        report = replay_report.report(session.json)
-        problems: list[str] = []
         with bar("replay") as progress, _opened(out) as handle:
             todo = await planned(bus, session.tenant, order)
             progress.expect(len(todo))
@@ -140,7 +139,7 @@ async def _replay(session: Session, order: Order, concurrency: int, out: Path | 
 
                 async def work(seq: int) -> None:
                     try:
-                        pair = await _asked_again(bus, results, await read(bus, seq), order.changes, timeout_s)
+                        pair = await _asked_again(bus, results, seq, order.changes, timeout_s)
                     except NotReplayable as error:
                         problems.append(str(error))
                     else:
@@ -155,10 +154,13 @@ async def _replay(session: Session, order: Order, concurrency: int, out: Path | 
     return 0 if not problems and report.totals.new.statuses["succeeded"] == len(todo) else 1
 
 
-async def _asked_again(bus: Bus, results: Results, request: StoredRequest, changes: Changes, timeout_s: float) -> Pair:
-    old = await result_of(bus, request.tenant, request.request_id)
-    done = await send(bus, anew(bus, request, changes))
-    new: ResultV1 = done.result or await results.result(str(done.request_id), timeout_s)
+async def _asked_again(bus: Bus, results: Results, seq: int, changes: Changes, timeout_s: float) -> Pair:
+    async def sent() -> tuple[StoredRequest, ResultV1 | None, Replayed]:
+        request = await read(bus, seq)
+        return request, await result_of(bus, request.tenant, request.request_id), await send(bus, anew(bus, request, changes))
+
+    request, old, done = await through_outages(sent)
+    new = done.result or await results.result(str(done.request_id), timeout_s)
     return Pair(request.request_id, str(done.request_id), done.sent, old, new)
 
 
