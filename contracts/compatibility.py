@@ -3,16 +3,27 @@
 from typing import Any
 
 Schema = dict[str, Any]
+PRIMITIVES = ("null", "boolean", "integer", "number", "string", "array", "object")
+AT_MOST = ("maxLength", "maximum", "exclusiveMaximum", "maxItems", "maxProperties")
+AT_LEAST = ("minLength", "minimum", "exclusiveMinimum", "minItems", "minProperties")
+AS_IT_WAS = ("pattern", "format", "multipleOf")
+"""Limits that cannot be compared: any other one is taken to be narrower."""
 
 
 def breaking(old: Schema, new: Schema) -> list[str]:
-    """Removed fields and variants, newly required fields without a default, narrowed enums: a line each, with the path."""
+    """What breaks whoever keeps to the old schema: a line each, with the path.
+
+    Of a closed schema (what people send), what may be sent no longer: removed fields and variants, newly required fields, narrower values, another default.
+    Of an open one (what services send), that too, since new services read old messages; and what old readers do not expect:
+    another type, a null, a field that may be missing. New fields and new enum values they must ignore.
+    """
     return _Comparison(old, new).lines
 
 
 class _Comparison:
     def __init__(self, old: Schema, new: Schema) -> None:
         self._old, self._new = old, new
+        self._read_by_people = old.get("additionalProperties") is not False
         self._seen: set[tuple[str, str]] = set()
         self.lines: list[str] = []
         self._compare(old, new, "$")
@@ -20,6 +31,8 @@ class _Comparison:
     def _compare(self, old: Any, new: Any, path: str) -> None:
         if not isinstance(old, dict) or not isinstance(new, dict):
             return
+        if not self._read_by_people and "default" in old and "default" in new and old["default"] != new["default"]:
+            self.lines.append(f"{path}: what is left out meant {old['default']!r}, means {new['default']!r}")
         if _is_union(old) or _is_union(new):
             self._variants(old, new, path)
             return
@@ -43,6 +56,9 @@ class _Comparison:
                     self.lines.append(f"{path}.{name}: removed")
         if "properties" in old:
             self.lines.extend(f"{path}.{name}: newly required" for name in new.get("required", []) if _newly_required(name, old, new))
+            if self._read_by_people:
+                gone = sorted(set(old.get("required", [])) & new.get("properties", {}).keys() - set(new.get("required", [])))
+                self.lines.extend(f"{path}.{name}: no longer always present" for name in gone)
         if new.get("additionalProperties") is False and old.get("additionalProperties") is not False and "properties" in old:
             self.lines.append(f"{path}: closed; unknown fields were allowed")
 
@@ -51,8 +67,12 @@ class _Comparison:
         if after is not None:
             gone = sorted(before - after) if before is not None else ["any value"]
             self.lines.extend(f"{path}: narrowed, {value} is no longer allowed" for value in gone)
-        elif before is None and "type" in old and "type" in new and not _types(old) <= _types(new):
-            self.lines.append(f"{path}: narrowed, type was {old['type']}, is {new['type']}")
+        elif before is None and "type" in old and "type" in new:
+            if not _types(old) <= _types(new):
+                self.lines.append(f"{path}: narrowed, type was {old['type']}, is {new['type']}")
+            elif self._read_by_people and not _types(new) <= _types(old):
+                self.lines.append(f"{path}: widened, type was {old['type']}, is {new['type']}")
+        self.lines.extend(f"{path}: narrowed, {word} was {old.get(word, 'not given')}, is {new.get(word, 'gone')}" for word in _tightened(old, new))
 
     def _variants(self, old: Schema, new: Schema, path: str) -> None:
         before, after = _by_kind(old), _by_kind(new)
@@ -61,6 +81,8 @@ class _Comparison:
                 self._compare(variant, after[kind], path)
             else:
                 self.lines.append(f"{path}: narrowed, {kind} is no longer allowed")
+        if self._read_by_people:
+            self.lines.extend(f"{path}: widened, {kind} was not expected" for kind in after if kind not in before and kind in PRIMITIVES)
 
 
 def _name(node: Any) -> str:
@@ -82,6 +104,13 @@ def _types(node: Schema) -> set[str]:
     given = node["type"]
     types = set(given) if isinstance(given, list) else {given}
     return types | {"integer"} if "number" in types else types
+
+
+def _tightened(old: Schema, new: Schema) -> list[str]:
+    """The limits of `new` that take less than those of `old`."""
+    lower = [word for word in AT_MOST if word in new and new[word] < old.get(word, float("inf"))]
+    higher = [word for word in AT_LEAST if word in new and new[word] > old.get(word, float("-inf"))]
+    return lower + higher + [word for word in AS_IT_WAS if word in new and new[word] != old.get(word)]
 
 
 def _newly_required(name: str, old: Schema, new: Schema) -> bool:

@@ -1,7 +1,9 @@
 """The committed schemas and examples are what the models say, and break nobody who speaks the last released ones."""
 
 import json
+import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -127,32 +129,89 @@ def test_a_call_id_names_tenant_request_and_number() -> None:
     assert AttemptFinishedV1.model_validate(example("attempt")).call_id == "acme/job-1/2"
 
 
-def git(*arguments: str) -> str:
-    return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+def git(root: Path, *arguments: str) -> str:
+    identity = ["-c", "user.name=test", "-c", "user.email=test@localhost", "-c", "commit.gpgsign=false", "-c", "tag.gpgsign=false"]
+    return subprocess.run(["git", *identity, *arguments], cwd=root, capture_output=True, text=True, check=True).stdout
 
 
-def released() -> tuple[str, dict[str, str]]:
+def released(root: Path) -> tuple[str, dict[str, str]]:
     """The last tag that has schemas, and their texts by file name. Skips where there is none."""
     try:
-        tags = git("tag", "--merged", "HEAD", "--sort=-creatordate").split()
+        tags = git(root, "tag", "--merged", "HEAD", "--sort=-version:refname", "--sort=-creatordate").split()
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("not a git checkout: there is no released schema to compare with")
     for tag in tags:
-        names = git("ls-tree", "--name-only", tag, "contracts/schemas/").split()
+        names = git(root, "ls-tree", "--name-only", tag, "contracts/schemas/").split()
         if names:
-            return tag, {Path(name).name: git("show", f"{tag}:{name}") for name in names}
+            return tag, {Path(name).name: git(root, "show", f"{tag}:{name}") for name in names}
     pytest.skip("no git tag has schemas yet: nothing is released that could be broken")
 
 
-def test_nothing_breaks_who_speaks_the_last_released_schemas() -> None:
-    tag, texts = released()
-    lines = []
+def broken_promises(root: Path) -> list[str]:
+    """What the schemas in a checkout break of those of its last release; the first line says what to do instead."""
+    tag, texts = released(root)
+    lines: list[str] = []
     for file, text in texts.items():
-        if not (SCHEMAS / file).exists():
+        path = root / "contracts" / "schemas" / file
+        if path.exists():
+            lines.extend(f"{file} {line}" for line in breaking(json.loads(text), json.loads(path.read_text(encoding="utf-8"))))
+        else:
             lines.append(f"{file}: removed")
-            continue
-        lines.extend(f"{file} {line}" for line in breaking(json.loads(text), json.loads((SCHEMAS / file).read_text(encoding="utf-8"))))
-    assert not lines, f"these changes break what {tag} promised; make a V2 beside V1 instead:\n" + "\n".join(lines)
+    advice = f"these changes break what {tag} promised: add an optional field with a default instead, or leave V1 as it is and make a V2 beside it"
+    return [advice, *lines] if lines else []
+
+
+def test_nothing_breaks_who_speaks_the_last_released_schemas() -> None:
+    assert (lines := broken_promises(ROOT)) == [], "\n".join(lines)
+
+
+@pytest.fixture
+def release(tmp_path: Path) -> Path:
+    """A repository whose tags v1.0.0 and v1.1.0 have the schemas as they are; v1.0.0 lacked a field that v1.1.0 added."""
+    folder = tmp_path / "contracts" / "schemas"
+    shutil.copytree(SCHEMAS, folder)
+    git(tmp_path, "init", "-q")
+    change(tmp_path, "result", lambda schema: schema["properties"].pop("warnings"))
+    commit(tmp_path, "v1.0.0")
+    shutil.copy(SCHEMAS / "result.v1.json", folder)
+    commit(tmp_path, "v1.1.0")
+    return tmp_path
+
+
+def commit(root: Path, tag: str) -> None:
+    git(root, "add", "-A")
+    git(root, "commit", "-q", "-m", tag)
+    git(root, "tag", tag)
+
+
+def change(root: Path, name: str, edit: Callable[[dict[str, Any]], object]) -> None:
+    path = root / "contracts" / "schemas" / f"{name}.v1.json"
+    schema = json.loads(path.read_text(encoding="utf-8"))
+    edit(schema)
+    path.write_text(json.dumps(schema), encoding="utf-8")
+
+
+def test_after_a_release_an_optional_field_may_be_added(release: Path) -> None:
+    change(release, "request.chat", lambda schema: schema["properties"].update(tone={"type": "string", "default": "plain"}))
+    change(release, "result", lambda schema: (schema["properties"].update(mood={"type": "string", "default": ""}), schema["required"].append("mood")))
+    assert broken_promises(release) == []
+
+
+def test_after_a_release_a_breaking_change_is_named_and_answered_with_what_to_do_instead(release: Path) -> None:
+    change(release, "request.chat", lambda schema: schema["properties"].pop("route"))
+    change(release, "result", lambda schema: schema["properties"].pop("warnings"))
+    (release / "contracts" / "schemas" / "delta.v1.json").unlink()
+    advice, *lines = broken_promises(release)
+    assert "v1.1.0" in advice
+    assert "add an optional field with a default instead, or leave V1 as it is and make a V2" in advice
+    assert sorted(lines) == ["delta.v1.json: removed", "request.chat.v1.json $.route: removed", "result.v1.json $.warnings: removed"]
+
+
+def test_a_tag_without_schemas_is_no_release(release: Path) -> None:
+    shutil.rmtree(release / "contracts")
+    (release / "README").write_text("empty")
+    commit(release, "v2.0.0")
+    assert released(release)[0] == "v1.1.0"
 
 
 def test_a_schema_breaks_nothing_of_itself() -> None:
@@ -195,3 +254,54 @@ def test_a_variant_that_may_no_longer_be_sent_breaks() -> None:
     changed = committed("request.chat")
     changed["properties"]["timeout_s"] = {"type": "number"}
     assert breaking(committed("request.chat"), changed) == ["$.timeout_s: narrowed, null is no longer allowed"]
+
+
+Edit = Callable[[dict[str, Any]], object]
+BY_PRODUCERS: dict[str, tuple[Edit, list[str]]] = {
+    "an optional field is added": (lambda schema: schema["properties"].update(tone={"type": "string", "default": ""}), []),
+    "a limit is lifted": (lambda schema: schema["properties"]["metadata"].pop("maxProperties"), []),
+    "a null is allowed": (lambda schema: schema["properties"].update(messages={"anyOf": [schema["properties"]["messages"], {"type": "null"}]}), []),
+    "a limit is lowered": (
+        lambda schema: schema["properties"]["metadata"].update(maxProperties=8),
+        ["$.metadata: narrowed, maxProperties was 16, is 8"],
+    ),
+    "a pattern is new": (
+        lambda schema: schema["$defs"]["ToolV1"]["properties"]["name"].update(pattern="^[a-z]+$"),
+        ["$.tools[].name: narrowed, pattern was not given, is ^[a-z]+$"],
+    ),
+    "another default": (lambda schema: schema["properties"]["stream"].update(default=True), ["$.stream: what is left out meant False, means True"]),
+}
+BY_SERVICES: dict[str, tuple[Edit, list[str]]] = {
+    "an enum value is added": (lambda schema: schema["properties"]["status"]["enum"].append("postponed"), []),
+    "another type": (
+        lambda schema: schema["properties"]["tenant"].update(type="integer"),
+        ["$.tenant: narrowed, type was string, is integer"],
+    ),
+    "a wider type": (
+        lambda schema: schema["$defs"]["AttemptSummaryV1"]["properties"]["n"].update(type="number"),
+        ["$.attempts[].n: widened, type was integer, is number"],
+    ),
+    "a null that was never there": (
+        lambda schema: schema["properties"].update(tenant={"anyOf": [{"type": "string"}, {"type": "null"}]}),
+        ["$.tenant: widened, null was not expected"],
+    ),
+    "a field that may be missing": (lambda schema: schema["required"].remove("cost_usd"), ["$.cost_usd: no longer always present"]),
+}
+
+
+@pytest.mark.parametrize("name", BY_PRODUCERS)
+def test_a_change_of_what_producers_send(name: str) -> None:
+    edit, lines = BY_PRODUCERS[name]
+    assert breaking(committed("request.chat"), edited("request.chat", edit)) == lines
+
+
+@pytest.mark.parametrize("name", BY_SERVICES)
+def test_a_change_of_what_services_send(name: str) -> None:
+    edit, lines = BY_SERVICES[name]
+    assert breaking(committed("result"), edited("result", edit)) == lines
+
+
+def edited(name: str, edit: Edit) -> dict[str, Any]:
+    schema = committed(name)
+    edit(schema)
+    return schema
