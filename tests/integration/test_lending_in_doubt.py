@@ -2,9 +2,8 @@
 
 import asyncio
 import json
+from collections.abc import Mapping
 from pathlib import Path
-
-from nats.aio.msg import Msg
 
 from bus.application import Application
 from bus.configuration import push
@@ -13,6 +12,7 @@ from bus.errors import Unavailable
 from bus.limits import holding
 from bus.provision import ensure_consumer, provision
 from bus.server import EmbeddedServer
+from bus.wire import Incoming
 from contracts.config import ProviderV1
 from services.adapters.lanes import all_durables, consumers_of, shares
 from services.adapters.lending import Lender
@@ -34,7 +34,7 @@ class SlowBus(Bus):
         super().__init__(url, name="slow")
         self.sums: list[int] = []
 
-    async def request(self, subject: str, body: bytes, headers: dict[str, str] | None = None, timeout_s: float = ACK_TIMEOUT_S) -> Msg:
+    async def request(self, subject: str, body: bytes, headers: Mapping[str, str] | None = None, timeout_s: float = ACK_TIMEOUT_S) -> Incoming:
         if not subject.startswith(CHANGE):
             return await super().request(subject, body, headers, timeout_s)
         if subject.endswith("bulk") and not self.was_late and json.loads(body)["config"]["max_ack_pending"] > shares(FAKE)["bulk"]:
