@@ -5,8 +5,11 @@ from collections.abc import AsyncIterator
 from datetime import datetime
 
 from bus.connection import Bus
+from bus.errors import Unavailable
 from bus.stored import Stored
 from contracts.delta import DeltaV1
+
+PAGE_PAUSES_S = (0.5, 2.0, 5.0)
 
 
 def in_order(deltas: list[DeltaV1], last: tuple[int, int]) -> tuple[list[DeltaV1], bool]:
@@ -63,10 +66,20 @@ async def extent(bus: Bus, stream: str) -> tuple[int, int]:
 
 async def pages(bus: Bus, stream: str, first: int, last: int, size: int) -> AsyncIterator[list[Stored]]:
     """All messages from `first` to `last`, a page at a time; the next one is fetched while its reader works on this one."""
-    fetched = asyncio.create_task(bus.scan(stream, first, size))
+    fetched = asyncio.create_task(_page(bus, stream, first, size))
     try:
         while page := [stored for stored in await fetched if stored.seq <= last]:
-            fetched = asyncio.create_task(bus.scan(stream, page[-1].seq + 1, size))
+            fetched = asyncio.create_task(_page(bus, stream, page[-1].seq + 1, size))
             yield page
     finally:
         fetched.cancel()
+
+
+async def _page(bus: Bus, stream: str, seq: int, size: int) -> list[Stored]:
+    """Who reads a million messages does not begin again because of one slow answer."""
+    for pause_s in PAGE_PAUSES_S:
+        try:
+            return await bus.scan(stream, seq, size)
+        except Unavailable:
+            await asyncio.sleep(pause_s)
+    return await bus.scan(stream, seq, size)

@@ -58,7 +58,8 @@ async def reprice(session: Session, url: str | None, choice: Choice, write: bool
                 console().print(_table(compared))
             written = 0
             if write and total(compared).changed:
-                with progress("write", calls) as advance:
+                filters += repricing.changing(compared)
+                with progress("write", await asyncio.to_thread(ledger.count, *filters)) as advance:
                     written = await repricing.write(bus, ledger, catalog, filters, datetime.now(UTC), advance)
     if session.json:
         rows = [{"provider": names[0], "model": names[1], **sums.plain()} for names, sums in compared.items()]

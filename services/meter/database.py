@@ -1,10 +1,10 @@
-"""Which databases can keep the ledger, and how each is opened."""
+"""Which databases can keep the ledger, how each is opened, takes many rows at once, and sums money exactly."""
 
 import importlib.util
-from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Engine, Table, create_engine, event
+from sqlalchemy import JSON, ColumnElement, Engine, Numeric, Table, bindparam, cast, create_engine, event, func, select, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
@@ -12,7 +12,7 @@ from sqlalchemy.exc import ArgumentError
 SETTING = "HEADRACE_METER_LEDGER_URL"
 BUSY_TIMEOUT_MS = 10_000
 CONNECT_TIMEOUT_S = 10
-INSERTS: Mapping[str, Callable[[Table], Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+KNOWN = ("sqlite", "postgresql")
 
 
 class UnusableLedger(ValueError):
@@ -31,8 +31,36 @@ def open_database(url: str) -> Engine:
 
 
 def insert_into(engine: Engine, table: Table) -> Any:
-    """The database's own INSERT, which knows ON CONFLICT."""
-    return INSERTS[engine.dialect.name](table)
+    """The database's own INSERT, which knows ON CONFLICT; its parameters are `parameters_of` the rows."""
+    if engine.dialect.name == "sqlite":
+        return sqlite.insert(table)
+    names = [column.name for column in table.columns]
+    sent = func.json_populate_recordset(text(f"NULL::{table.name}"), bindparam("rows", type_=JSON)).table_valued(*names, name="sent")
+    return postgresql.insert(table).from_select(names, select(*(sent.c[name] for name in names)))
+
+
+def parameters_of(engine: Engine, rows: list[dict[str, Any]]) -> Any:
+    """SQLite takes row after row inside the process; over a network one parameter for all of them takes half the time."""
+    return rows if engine.dialect.name == "sqlite" else {"rows": rows}
+
+
+def exact_sum(engine: Engine, column: ColumnElement[str | None]) -> ColumnElement[Any]:
+    """The sum of decimals that are kept as text, nulls left out; a number or its text."""
+    return func.exact_sum(column) if engine.dialect.name == "sqlite" else func.sum(cast(column, Numeric))
+
+
+class _ExactSum:
+    """SQLite adds floats; this adds decimals."""
+
+    def __init__(self) -> None:
+        self._sum = Decimal(0)
+
+    def step(self, value: str | None) -> None:
+        if value is not None:
+            self._sum += Decimal(value)
+
+    def finalize(self) -> str:
+        return f"{self._sum:f}"
 
 
 def _known(url: str) -> URL:
@@ -41,7 +69,7 @@ def _known(url: str) -> URL:
     except ArgumentError:  # its text may hold the URL, and that a password
         raise UnusableLedger(f"the ledger's URL cannot be read: set {SETTING} to a sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE URL") from None
     name = wanted.get_backend_name()
-    if name not in INSERTS:
+    if name not in KNOWN:
         raise UnusableLedger(f"the ledger cannot be kept in {name!r}: set {SETTING} to a sqlite:/// or postgresql:// URL")
     if name == "sqlite":
         return wanted
@@ -51,6 +79,7 @@ def _known(url: str) -> URL:
 
 
 def _prepare_sqlite(connection: Any, _: Any) -> None:
+    connection.create_aggregate("exact_sum", 1, _ExactSum)
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
     cursor.execute("PRAGMA journal_mode=WAL")

@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.schema import CreateColumn, CreateIndex, CreateTable
 
-from services.meter.database import insert_into, open_database
+from services.meter.database import insert_into, open_database, parameters_of
 from services.meter.entries import USAGE, Row
 
 LOOKUP_CHUNK = 500
@@ -149,7 +149,7 @@ class Ledger:
             standing = latest.get(key_of(row))
             if standing is None or version_of(row) >= version_of(standing):
                 latest[key_of(row)] = row
-        connection.execute(self._upsert, [dict(latest[key]) for key in sorted(latest)])
+        connection.execute(self._upsert, parameters_of(self.engine, [dict(latest[key]) for key in sorted(latest)]))
 
 
 def key_of(row: Row) -> Key:

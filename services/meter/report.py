@@ -1,13 +1,14 @@
 """Sums of the ledger: exact, and null where a call of unknown price is in the sum."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
-from sqlalchemy import ColumnElement, Engine, func, select
+from sqlalchemy import ColumnElement, Engine, RowMapping, func, select
 
+from services.meter.database import exact_sum
 from services.meter.entries import utc_text
 from services.meter.ledger import calls
 
@@ -15,6 +16,7 @@ DIMENSIONS = ("tenant", "provider", "model", "day", "route", "lane", "kind")
 METADATA = "metadata."
 UNADDRESSABLE = frozenset('"\\\0')
 """SQLite's JSON paths cannot name a key with one of these."""
+TOTALS: Mapping[str, Any] = {"calls": 0, "calls_unpriced": 0, "calls_estimated": 0, "cost_known_usd": Decimal(0)}
 COUNTS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens")
 
 
@@ -70,29 +72,18 @@ class CostQuestion(Choice):
 
 
 def report(engine: Engine, question: CostQuestion) -> dict[str, Any]:
-    """Rows by dimension with calls, tokens and cost, and the total.
-
-    Equal costs are counted by the database and multiplied here, so that the sum is exact without decimals in SQL.
-    """
+    """Rows by dimension with calls, tokens and cost, and the total."""
     names = list(dict.fromkeys(question.by))
     labels = [f"dimension_{index}" for index in range(len(names))]
     dimensions = [_expression(name).label(label) for name, label in zip(names, labels, strict=True)]
-    counts = [func.sum(calls.c[name]).label(name) for name in COUNTS] + [func.count(calls.c[name]).label(f"{name}_known") for name in COUNTS]
-    estimates = func.count().filter(calls.c.estimated).label("calls_estimated")
-    wanted = select(*dimensions, calls.c.cost_usd, func.count().label("calls"), estimates, *counts).where(*question.filters())
-    rows: dict[tuple[Any, ...], dict[str, Any]] = {}
-    with engine.connect().execution_options(yield_per=1000) as connection:
-        for found in connection.execute(wanted.group_by(*labels, calls.c.cost_usd)).mappings():
-            values = tuple(found[label] for label in labels)
-            _add(rows.setdefault(values, _empty(dict(zip(names, values, strict=True)))), found)
-    total = _empty({})
-    for row in rows.values():
-        for name in ("calls", "calls_unpriced", "calls_estimated", "cost_known_usd"):
-            total[name] += row[name]
-    in_order = sorted(rows, key=lambda values: [(value is not None, value) for value in values])  # each database has an order of its own
+    wanted = select(*dimensions, *_sums(engine)).where(*question.filters()).group_by(*labels)
+    with engine.connect() as connection:
+        found = {tuple(row[label] for label in labels): _read(row) for row in connection.execute(wanted).mappings()}
+    total = {name: sum((row[name] for row in found.values()), start) for name, start in TOTALS.items()}
+    in_order = sorted(found, key=lambda values: [(value is not None, value) for value in values])  # each database has an order of its own
     return {
-        "rows": [_plain(rows[values]) for values in in_order],
-        **{f"total_{name.removeprefix('cost_')}": value for name, value in _plain(total).items() if name not in COUNTS},
+        "rows": [{**dict(zip(names, values, strict=True)), **_plain(found[values])} for values in in_order],
+        **{f"total_{name.removeprefix('cost_')}": value for name, value in _plain(total).items()},
     }
 
 
@@ -100,20 +91,21 @@ def _expression(name: str) -> ColumnElement[Any]:
     return calls.c.metadata[name.removeprefix(METADATA)].as_string() if name.startswith(METADATA) else calls.c[name]
 
 
-def _empty(names: Mapping[str, Any]) -> dict[str, Any]:
-    return {**names, "calls": 0, "calls_unpriced": 0, "calls_estimated": 0, "cost_known_usd": Decimal(0), **dict.fromkeys(COUNTS, 0)}
-
-
-def _add(row: dict[str, Any], found: Mapping[Any, Any]) -> None:
-    row["calls"] += found["calls"]
-    row["calls_estimated"] += found["calls_estimated"]
+def _sums(engine: Engine) -> Iterator[ColumnElement[Any]]:
+    yield func.count().label("calls")
+    yield (func.count() - func.count(calls.c.cost_usd)).label("calls_unpriced")
+    yield func.count().filter(calls.c.estimated).label("calls_estimated")
+    yield exact_sum(engine, calls.c.cost_usd).label("cost_known_usd")
     for name in COUNTS:
-        unknown = row[name] is None or found[f"{name}_known"] < found["calls"]
-        row[name] = None if unknown else row[name] + int(found[name])  # PostgreSQL's sum of integers is a decimal
-    if found["cost_usd"] is None:
-        row["calls_unpriced"] += found["calls"]
-    else:
-        row["cost_known_usd"] += Decimal(found["cost_usd"]) * found["calls"]
+        yield func.sum(calls.c[name]).label(name)
+        yield func.count(calls.c[name]).label(f"{name}_known")
+
+
+def _read(row: RowMapping) -> dict[str, Any]:
+    """One group; a count that some call does not know is unknown in the sum. PostgreSQL's sum of integers is a decimal."""
+    counted = {name: row[name] for name in ("calls", "calls_unpriced", "calls_estimated")}
+    tokens = {name: int(row[name]) if row[f"{name}_known"] == row["calls"] else None for name in COUNTS}
+    return {**counted, "cost_known_usd": Decimal(row["cost_known_usd"] or 0), **tokens}
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:

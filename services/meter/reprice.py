@@ -5,12 +5,12 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, tuple_
 
 from bus.connection import Bus
 from catalog.models import Catalog
 from services.meter.entries import Row, cost_of_row, utc_text
-from services.meter.ledger import Ledger
+from services.meter.ledger import Ledger, calls
 from services.meter.repricing import Comparison, Repriced, Sums, decide
 
 MOMENT = timedelta(microseconds=1)
@@ -25,6 +25,11 @@ def compare(ledger: Ledger, catalog: Catalog, filters: Filters, advance: Callabl
             found.setdefault((row["provider"], row["model"]), Sums()).add(row, decide(row, catalog))
         advance(len(page))
     return dict(sorted(found.items()))
+
+
+def changing(compared: Comparison) -> Filters:
+    """The models of which a call changes: the others need not be read again."""
+    return [tuple_(calls.c.provider, calls.c.model).in_([names for names, sums in compared.items() if sums.changed])]
 
 
 async def write(bus: Bus, ledger: Ledger, catalog: Catalog, filters: Filters, now: datetime, advance: Callable[[int], None]) -> int:

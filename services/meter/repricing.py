@@ -35,7 +35,7 @@ def decide(row: Row, catalog: Catalog) -> Repriced | str:
     offer = catalog.find(row["provider"], row["model"])
     if offer is None or offer.price is None:
         return "no_price"
-    usage = UsageV1.model_construct(**{name: row[name] for name in USAGE})
+    usage = UsageV1(**{name: row[name] for name in USAGE})
     cost = offer.price.cost(usage, datetime.fromisoformat(row["occurred_at"]))
     if cost is None:
         return "no_usage" if row["input_tokens"] is None or row["output_tokens"] is None else "no_price"

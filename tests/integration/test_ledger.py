@@ -26,7 +26,7 @@ from services.meter.rebuild import Rebuilt, measure, rebuild
 from services.meter.report import Choice, CostQuestion, report
 from services.meter.reprice import write
 from tests.support.postgres import Postgres
-from tests.support.processes import ROOT, eventually
+from tests.support.processes import ROOT, Program, eventually
 from tests.support.stack import Stack
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -339,3 +339,17 @@ async def test_beside_a_running_meter_the_commands_find_its_sqlite_file(tmp_path
         await bus.close()
     finally:
         await asyncio.to_thread(stack.end)
+
+
+async def test_five_thousand_made_up_calls_are_rebuilt_and_priced_again_to_the_same_totals_on_both_databases(tmp_path: Path) -> None:
+    """`python -m bench.ledger` in small: it compares every sum with plain arithmetic."""
+    bench = Program("bench.ledger", ["--calls", "5000"], tmp_path / "bench.out", {})
+    try:
+        await eventually(lambda: not bench.alive, 100, 0.2)
+        figures = json.loads(bench.text().splitlines()[-1])
+    finally:
+        bench.stop()
+    assert (figures["calls"], figures["equal"]) == (5000, True)
+    assert figures["sqlite"]["corrected"] == figures["postgresql"]["corrected"] > 1000
+    assert figures["old_usd"] != figures["new_usd"]
+    assert "sqlite: rebuild" in bench.text() and "postgresql: write" in bench.text()
