@@ -10,6 +10,8 @@ from catalog.kinds import ProviderKind, kind_of
 from contracts.config import ProviderV1
 
 from .anthropic.wire import Messages
+from .bedrock.signing import Signer
+from .bedrock.wire import Converse
 from .cohere.wire import Cohere
 from .gemini.wire import google
 from .google_tokens import tokens_of
@@ -21,6 +23,7 @@ WireFactory = Callable[[ProviderKind, str, Mapping[str, str]], WireProtocol]
 WIRES: Mapping[str, WireFactory] = {
     "anthropic": Messages,
     "cohere": Cohere,
+    "bedrock": Converse,
     "gemini": google,
     "openai": OpenAI,
 }
@@ -58,7 +61,7 @@ def client_of(provider: ProviderV1, session: aiohttp.ClientSession, environ: Map
         base_url,
         WIRES[kind.protocol](kind, provider.id, options),
         headers={**key_header(kind, key), **own},
-        **credentials(provider, kind, options, key),
+        **credentials(provider, kind, options, key, environ),
         secrets=frozenset((key, *own.values(), *options.values())),
         first_token_s=provider.first_token_timeout_s,
         idle_s=provider.idle_timeout_s,
@@ -74,15 +77,29 @@ class Credentials(TypedDict, total=False):
     renew: Renew
 
 
-def credentials(provider: ProviderV1, kind: ProviderKind, options: Mapping[str, str], key: str) -> Credentials:
-    """Where a key in a header is not enough: Google Cloud's tokens, unless a key or a header of one's own stands in for them."""
-    if kind.auth != "google" or key or any(name.lower() == "authorization" for name in provider.headers):
+def credentials(provider: ProviderV1, kind: ProviderKind, options: Mapping[str, str], key: str, environ: Mapping[str, str]) -> Credentials:
+    """Where a key in a header is not enough: tokens and signatures of a cloud, unless a key or a header of one's own stands in for them."""
+    if kind.auth not in CLOUDS or key or any(name.lower() == "authorization" for name in provider.headers):
         return {}
     try:
-        tokens = tokens_of(options)
+        return CLOUDS[kind.auth](provider, options, environ)
     except ImportError:
-        raise Misconfigured(f"provider {provider.id!r} wants google-auth: install headrace[google], or give it an 'api_key'") from None
+        raise Misconfigured(f"provider {provider.id!r} wants {EXTRAS[kind.auth]}, or give it an 'api_key'") from None
+
+
+def _google(provider: ProviderV1, options: Mapping[str, str], environ: Mapping[str, str]) -> Credentials:
+    tokens = tokens_of(options)
     return {"authorize": tokens.authorize, "renew": tokens.renew}
+
+
+def _aws(provider: ProviderV1, options: Mapping[str, str], environ: Mapping[str, str]) -> Credentials:
+    if not (region := options.get("region")):
+        raise Misconfigured(f"provider {provider.id!r} needs 'options.region' in the configuration, like 'us-east-1' or '${{AWS_REGION}}'")
+    return {"authorize": Signer(region, options, environ).authorize}
+
+
+CLOUDS = {"google": _google, "aws": _aws}
+EXTRAS = {"google": "google-auth: install headrace[google]", "aws": "botocore: install headrace[aws]"}
 
 
 def address(provider: ProviderV1, kind: ProviderKind, options: Mapping[str, str], environ: Mapping[str, str]) -> str:
@@ -99,6 +116,6 @@ def address(provider: ProviderV1, kind: ProviderKind, options: Mapping[str, str]
 
 def key_header(kind: ProviderKind, key: str) -> dict[str, str]:
     """The header that carries the key; none without a key: a server on one's own machine wants none."""
-    if not key or kind.auth in ("none", "aws"):
+    if not key or kind.auth == "none":
         return {}
-    return {"Authorization": f"Bearer {key}"} if kind.auth == "bearer" else {KEY_OF_CLOUD.get(kind.auth, kind.auth): key}
+    return {"Authorization": f"Bearer {key}"} if kind.auth in ("bearer", "aws") else {KEY_OF_CLOUD.get(kind.auth, kind.auth): key}

@@ -11,6 +11,8 @@ from pydantic import TypeAdapter
 
 from contracts.base import Closed
 
+CALM = 0.5
+
 
 class ModelTraits(Closed):
     """What is known of one model; the file's head says what each field means."""
@@ -54,3 +56,8 @@ def traits_of(protocol: str, model: str) -> ModelTraits:
         if protocol in rule.protocols and rule.match.search(model):
             said |= rule.says()
     return ModelTraits(**said)
+
+
+def effort_for(temperature: float) -> str:
+    """The effort that stands for a temperature, where a model takes none: a low one asks for an answer that is weighed well."""
+    return "high" if temperature < CALM else "medium"

@@ -17,7 +17,7 @@ from contracts.request import ChatRequestV1, EmbedRequestV1
 
 from .batches import after_others, batches_of, joined
 from .conversion import Unconvertible
-from .protocol import Answer, DeltaPiece, Event, Exchange, Failure, OnDelta, Streamed, WireProtocol
+from .protocol import Answer, DeltaPiece, Event, Exchange, Failure, Framing, OnDelta, Streamed, WireProtocol
 from .sse import SseReader
 from .whole import tell_whole
 
@@ -174,10 +174,10 @@ class HttpClient:
         framing = (exchange.framing or SseReader)()
         try:
             async for chunk in self._chunks(response):
-                _feed(answer, framing.feed(chunk), on_delta)
+                _feed(answer, _framed(framing, chunk), on_delta)
                 if answer.done:
                     break
-        except (aiohttp.ClientError, OSError) as error:
+        except (aiohttp.ClientError, OSError, Garbled) as error:
             if isinstance(error, TimeoutError) and not isinstance(error, Stalled):
                 raise
             if not answer.complete:
@@ -228,6 +228,17 @@ class HttpClient:
             message = message.replace(secret, "***")
             code = code.replace(secret, "***") if code else code
         return replace(failure, message=message[:MAX_MESSAGE], provider_code=code[:100] if code else code)
+
+
+class Garbled(Exception):
+    """A stream whose bytes cannot be framed."""
+
+
+def _framed(framing: Framing, chunk: bytes) -> list[Event]:
+    try:
+        return framing.feed(chunk)
+    except ValueError as error:
+        raise Garbled(str(error)) from error
 
 
 class Stalled(TimeoutError):

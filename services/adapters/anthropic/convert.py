@@ -7,13 +7,13 @@ from typing import Any
 from catalog.kinds import ProviderKind
 from contracts.content import ChatMessageV1, NamedToolV1, Part, TextPart, ToolChoice, ToolV1
 from contracts.outcome import WarningV1
-from contracts.request import ChatRequestV1, SamplingV1
+from contracts.request import ChatRequestV1, OutputV1, SamplingV1
 
 from ..conversion import Conversion, Unconvertible, merge_options
-from ..models import ModelTraits, traits_of
+from ..models import ModelTraits, effort_for, traits_of
 from ..protocol import Body
+from ..schemas import LIMITS, Dialect, native_schema
 from .blocks import BLOCK, blocks_of
-from .structured import native_schema, output_tool
 
 OWNED = frozenset({"model", "messages", "stream"})
 """What `provider_options` may not replace: the router chose the model, and the reader depends on the rest."""
@@ -23,8 +23,8 @@ DEFAULT_MAX_TOKENS = 8192
 """The protocol wants a limit; this one stands for models that `models.toml` does not know."""
 CONTAINER = "anthropic_container"
 """The key of `provider_data` that keeps the container in which server tools ran."""
-CALM = 0.5
-"""Below this temperature an answer is wanted that is weighed well: effort high; above it medium."""
+SCHEMAS = Dialect(refused=LIMITS, closed=True)
+"""https://platform.claude.com/docs/en/build-with-claude/structured-outputs, JSON Schema limitations."""
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def _tools(tools: tuple[ToolV1, ...]) -> Body:
 def _tool(tool: ToolV1) -> Body:
     schema = tool.parameters if "type" in tool.parameters else {"type": "object", **tool.parameters}
     described = {} if tool.description is None else {"description": tool.description}
-    strict = {} if (said := getattr(tool, "strict", None)) is None else {"strict": said}
+    strict = {} if tool.strict is None else {"strict": tool.strict}
     return {"name": tool.name, **described, "input_schema": schema, **strict}
 
 
@@ -144,7 +144,7 @@ def _sampling(sampling: SamplingV1, traits: ModelTraits, conversion: Conversion)
         if not traits.effort:
             conversion.dropped("sampling.temperature")
             return wire
-        effort = "high" if (sampling.temperature or 0) < CALM else "medium"
+        effort = effort_for(sampling.temperature or 0)
         conversion.translated("sampling.temperature", f"an effort ({effort}) for this model")
         wire["output_config"] = {"effort": effort}
     return wire
@@ -167,14 +167,20 @@ def _structured(request: ChatRequestV1, body: Body, traits: ModelTraits, convers
     """Puts the schema into the body; the name of the tool that stands for it, where there is no other way."""
     if request.output is None:
         return None
-    schema = native_schema(request.output.json_schema, conversion) if traits.json_schema else None
+    schema = native_schema(request.output.json_schema, SCHEMAS, conversion) if traits.json_schema else None
     if schema is not None:
         body["output_config"] = {**body.get("output_config", {}), "format": {"type": "json_schema", "schema": schema}}
         return None
     conversion.translated("output", f"a tool {request.output.name!r} whose input is the answer")
-    body["tools"] = [*body.get("tools", ()), output_tool(request.output)]
+    body["tools"] = [*body.get("tools", ()), _output_tool(request.output)]
     body["tool_choice"] = {"type": "any"} if request.tools else {"type": "tool", "name": request.output.name}
     return request.output.name
+
+
+def _output_tool(output: OutputV1) -> Body:
+    """The tool whose input is the answer."""
+    schema = output.json_schema if output.json_schema.get("type") == "object" else {**output.json_schema, "type": "object"}
+    return {"name": output.name, "description": "Call this tool to give your answer.", "input_schema": schema}
 
 
 def _choose(choice: ToolChoice | None, body: Body, traits: ModelTraits, conversion: Conversion) -> None:

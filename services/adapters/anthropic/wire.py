@@ -24,7 +24,7 @@ class Messages:
     """
 
     def __init__(self, kind: ProviderKind, provider_id: str | None = None, options: Mapping[str, str] | None = None) -> None:
-        self._kind, self._provider_id, self._options = kind, provider_id, options or {}
+        self._kind, self._provider_id, self._options = kind, provider_id, {"location": "global", **(options or {})}
         self._path: str = kind.settings.get("chat_path", "/v1/messages")
         self._stream_path: str = kind.settings.get("stream_path", self._path)
         self._version: str | None = kind.settings.get("version")
