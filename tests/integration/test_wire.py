@@ -1,6 +1,8 @@
 """What bus/wire.py relies on in nats-py: order, reconnects, status messages and the buffer, on a real server."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,10 +11,11 @@ import nats.errors
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from nats.aio.client import Client
 
 from bus.connection import Bus
 from bus.server import EmbeddedServer
-from bus.wire import Incoming, Wire, header_block
+from bus.wire import Incoming, Wire, header_block, read_headers
 from tests.support.processes import eventually
 
 
@@ -126,3 +129,35 @@ def test_a_closed_connection_takes_nothing(tmp_path: Path) -> None:
                 bus.nc.send("t", b"")
 
     asyncio.run(run())
+
+
+def test_a_subscription_that_ended_keeps_nothing_of_what_was_heard(tmp_path: Path) -> None:
+    async def heard_once(bus: Bus) -> "weakref.ref[Gathered]":
+        heard = Gathered()
+        subscription = await bus.nc.listen("t", heard.append)
+        bus.nc.send("t", b"one")
+        await eventually(lambda: len(heard) == 1)
+        await subscription.unsubscribe()
+        return weakref.ref(heard)
+
+    async def run() -> None:
+        async with connected(tmp_path) as (_, bus):
+            kept = await heard_once(bus)
+            gc.collect()
+            assert kept() is None
+
+    asyncio.run(run())
+
+
+class Gathered(list[Incoming]):
+    """A list that can be referred to weakly."""
+
+
+LINES = st.lists(st.text(" \t:aZ-9ü\n\v", max_size=8).map(str.encode) | st.binary(max_size=6), max_size=6).map(b"\r\n".join)
+
+
+@given(LINES)
+def test_headers_are_read_as_nats_py_reads_them(lines: bytes) -> None:
+    theirs = Client._parse_header_lines(lines)
+    theirs.pop("", None)
+    assert read_headers(lines) == theirs
