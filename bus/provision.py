@@ -156,9 +156,9 @@ async def drift_of(bus: Bus, consumer: Consumer) -> list[str]:
         return [f"consumer {consumer.durable}: missing"]
 
 
-async def ensure_consumer(bus: Bus, consumer: Consumer, *, again: bool = False) -> list[str]:
+async def ensure_consumer(bus: Bus, consumer: Consumer, *, again: bool = False, timeout_s: float = API_TIMEOUT_S) -> list[str]:
     """Create a durable or bring it to its declaration. `again`: it was deleted while in use, so what is older than the results is not read again."""
-    manager = bus.nc.jetstream(timeout=API_TIMEOUT_S)
+    manager = bus.nc.jetstream(timeout=timeout_s)
     try:
         info = await manager.consumer_info(consumer.stream, consumer.durable)
     except NotFoundError:

@@ -60,7 +60,8 @@ class Replies:
         if waiting is None or waiting[0].done():
             return
         if message.status == "503":
-            waiting[0].set_exception(Unavailable("no stream or service listens there; is it provisioned? ('headrace doctor --apply')"))
+            why = "no stream or service listens there: not provisioned ('headrace doctor --apply'), or a cluster is electing a leader"
+            waiting[0].set_exception(Unavailable(why))
         else:
             waiting[0].set_result(message)
 

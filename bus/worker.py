@@ -24,6 +24,8 @@ PATIENT_LOOK_S = 0.05
 """A worker that gave way looks this often whether it may go on."""
 DELETED_S = 0.5
 """The server tells of a deletion before it has removed the consumer's folder: a consumer made in that moment loses its own."""
+LOOK_S = 2.0
+"""A cluster without a leader does not answer, and the next one answers only those who ask then."""
 GONE = ("consumer deleted", "no responders", "consumer not found", "stream deleted")
 
 
@@ -132,7 +134,7 @@ class Worker:
             self._pull()
 
     async def _made_again(self, why: str) -> None:
-        """The consumer was deleted under us: make it again, at most once a second."""
+        """The consumer was deleted under us, or has no leader just now: see that it is there, at most once a second."""
         self._asked = 0
         if self._stopping or self._loop.time() < self._again_at:
             return
@@ -140,9 +142,9 @@ class Worker:
         log.warning("consumer_lost", consumer=self.consumer.durable, why=why)
         await asyncio.sleep(DELETED_S)
         try:
-            await ensure_consumer(self.bus, self.consumer, again=True)
+            await ensure_consumer(self.bus, self.consumer, again=True, timeout_s=LOOK_S)
         except (APIError, nats.errors.Error, Unavailable) as error:
-            log.error("consumer_not_made", consumer=self.consumer.durable, error=str(error))
+            log.warning("consumer_not_made", consumer=self.consumer.durable, error=str(error))
             return
         await self._start_over()
 

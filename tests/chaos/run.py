@@ -1,4 +1,4 @@
-"""`make chaos`: 30 SIGKILLs of services, 5 of the server, thousands of requests, and the books that must balance all the same."""
+"""`make chaos`: 30 SIGKILLs of services, 5 of the server, 5 of stream leaders in a cluster, and the books that must balance all the same."""
 
 import argparse
 import asyncio
@@ -13,6 +13,7 @@ from tests.chaos.account import account, misses
 from tests.chaos.kills import Killer, schedule
 from tests.chaos.load import Load
 from tests.support.client import Outsider
+from tests.support.cluster import Cluster
 from tests.support.processes import eventually
 from tests.support.stack import Stack, configuration, fake_provider
 
@@ -31,24 +32,49 @@ class Plan:
     service_kills: int
     each: int
     server_kills: int
+    leader_kills: int
+    cluster_requests: int
     every_s: float
     control_kills: int
     control_requests: int
 
 
-FULL = Plan(requests=2000, in_flight=48, service_kills=30, each=5, server_kills=5, every_s=4.0, control_kills=4, control_requests=600)
-SHORT = Plan(requests=150, in_flight=32, service_kills=4, each=1, server_kills=1, every_s=2.0, control_kills=1, control_requests=100)
+FULL = Plan(
+    requests=2000,
+    in_flight=48,
+    service_kills=30,
+    each=5,
+    server_kills=5,
+    leader_kills=5,
+    cluster_requests=1000,
+    every_s=4.0,
+    control_kills=4,
+    control_requests=600,
+)
+SHORT = Plan(
+    requests=150,
+    in_flight=32,
+    service_kills=4,
+    each=1,
+    server_kills=1,
+    leader_kills=1,
+    cluster_requests=100,
+    every_s=2.0,
+    control_kills=1,
+    control_requests=100,
+)
 
 
 async def part(folder: Path, plan: Plan, seed: int, what: str) -> dict[str, Any]:
-    """One part on a fresh stack: `services`, `server`, or `control` (adapters killed with the journal off)."""
+    """One part on a fresh stack: `services`, `server`, `cluster` (R3 on three nodes), or `control` (adapters killed with the journal off)."""
     environment = JOURNAL_OFF if what == "control" else {}
-    stack = Stack(folder / what, provider_delay_s=PROVIDER_S, environment=environment)
+    cluster = Cluster(folder / what / "nodes") if what == "cluster" else None
+    stack = Stack(folder / what, provider_delay_s=PROVIDER_S, environment=environment, cluster=cluster, replicas=3 if cluster else 1)
     try:
-        await asyncio.to_thread(stack.server.start)
+        await stack.start_servers()
         await stack.start_provider()
         await stack.begin_services(REPLICAS, _configuration(stack))
-        async with Outsider(stack.server.url) as outsider:
+        async with Outsider(stack.url) as outsider:
             return await _kill_under_load(stack, outsider, plan, seed, what)
     finally:
         await asyncio.to_thread(stack.end)
@@ -60,7 +86,7 @@ def _configuration(stack: Stack) -> dict[str, Any]:
 
 
 async def _kill_under_load(stack: Stack, outsider: Outsider, plan: Plan, seed: int, what: str) -> dict[str, Any]:
-    fewest = plan.control_requests if what == "control" else plan.requests
+    fewest = {"control": plan.control_requests, "cluster": plan.cluster_requests}.get(what, plan.requests)
     load = Load(stack, outsider, fewest, plan.in_flight, seed)
     killer = Killer(stack, outsider)
     loading = asyncio.create_task(load.run())
@@ -68,6 +94,8 @@ async def _kill_under_load(stack: Stack, outsider: Outsider, plan: Plan, seed: i
         await killer.services(schedule(plan.service_kills, plan.each, REPLICAS, seed), plan.every_s)
     elif what == "server":
         await killer.server(plan.server_kills, plan.every_s)
+    elif what == "cluster":
+        await killer.leaders(plan.leader_kills, plan.every_s)
     else:
         await killer.services([f"adapters-{1 + number % REPLICAS}" for number in range(plan.control_kills)], plan.every_s)
     load.stopping.set()
@@ -86,7 +114,8 @@ async def _at_rest(stack: Stack, outsider: Outsider, load: Load, killer: Killer)
         print(f"not at rest: {error}", file=sys.stderr)
     missed = await outsider.read_missed()
     numbers = await account(stack, outsider, load.count, killer.in_flight, killer.kills)
-    return {**numbers, "published_twice": load.twice, "read_after_reconnecting": missed}
+    waits = {"took_over_s": killer.took_over_s, "whole_s": killer.whole_s} if stack.cluster else {}
+    return {**numbers, "published_twice": load.twice, "read_after_reconnecting": missed, **waits}
 
 
 async def all_answered(outsider: Outsider, load: Load) -> bool:
@@ -102,7 +131,7 @@ async def run(folder: Path, plan: Plan, seed: int) -> int:
     """All parts, one after the other; the exit status."""
     report: dict[str, Any] = {}
     failures: list[str] = []
-    for name, what in (("a", "services"), ("b", "server"), ("control", "control")):
+    for name, what in (("a", "services"), ("b", "server"), ("c", "cluster"), ("control", "control")):
         print(f"{what}: begins", flush=True)
         report[name] = await part(folder, plan, seed, what)
         found = misses(report[name])
@@ -113,11 +142,11 @@ async def run(folder: Path, plan: Plan, seed: int) -> int:
     failed = "extra provider calls ≤ outcome_unknown attempts" in control
     if not failed:
         failures.append("control: with the journal off the equalities must not hold; they held, so this run shows nothing")
-    for name in ("a", "b"):
+    for name in ("a", "b", "c"):
         report[name]["control_failed"] = failed
     for failure in failures:
         print(f"MISS {failure}", flush=True)
-    print(json.dumps({"a": report["a"], "b": report["b"]}), flush=True)
+    print(json.dumps({name: report[name] for name in ("a", "b", "c")}), flush=True)
     return 1 if failures else 0
 
 
@@ -125,7 +154,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--short", action="store_true", help="a few kills and 150 requests")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--only", choices=["services", "server", "control"], help="one part, for debugging")
+    parser.add_argument("--only", choices=["services", "server", "cluster", "control"], help="one part, for debugging")
     parser.add_argument("--folder", type=Path, help="keep logs, ledgers and streams here")
     options = parser.parse_args()
     folder = options.folder or Path(tempfile.mkdtemp(prefix="headrace-chaos-"))

@@ -17,6 +17,6 @@ def test_nothing_accepted_is_lost_when_services_and_the_server_are_killed(tmp_pa
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=400, check=False)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     report = json.loads(done.stdout.splitlines()[-1])
-    for part in ("a", "b"):
-        assert report[part]["results"] == report[part]["requests"] >= 150
+    for part in ("a", "b", "c"):
+        assert report[part]["results"] == report[part]["requests"] >= {"a": 150, "b": 150, "c": 100}[part]
         assert report[part]["control_failed"]

@@ -60,12 +60,6 @@ class Node:
         """Whether it says that its streams and consumers are caught up."""
         return self._ask("/healthz").get("status") == "ok"
 
-    def stream_lag(self) -> int | None:
-        """Messages that this node's replicas have yet to apply; None while some are not there."""
-        accounts = self._ask("/jsz?streams=1").get("account_details", [])
-        lags = [replica.get("lag", 0) for account in accounts for stream in account["stream_detail"] for replica in stream["cluster"].get("replicas", [])]
-        return sum(lags) if accounts else None
-
     def _ask(self, path: str) -> dict[str, Any]:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{self.monitor_port}{path}", timeout=2) as answer:

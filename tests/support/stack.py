@@ -72,6 +72,12 @@ class Stack:
         """Of the one server, or of all nodes."""
         return self.cluster.url if self.cluster else self.server.url
 
+    def cluster_of(self) -> Cluster:
+        """The cluster of a stack that has one."""
+        if self.cluster is None:
+            raise ValueError("this stack has one server and no cluster")
+        return self.cluster
+
     @property
     def environment(self) -> dict[str, str]:
         return {"HEADRACE_NATS": self.url, "HEADRACE_METER_LEDGER_URL": f"sqlite:///{self.ledger}", "OTEL_SDK_DISABLED": "true", **self._extra}
