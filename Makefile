@@ -33,7 +33,7 @@ lint: $(STAMP) ## ruff, mypy --strict, the walls between layers
 test: lint ## lint, schema checks and every test, on a real nats-server
 	$(BIN)/python -m pytest
 
-chaos: $(STAMP) ## 30 service kills, 5 server kills, 4,000 requests; the last line is JSON
+chaos: $(STAMP) ## 30 service kills, 5 server kills, 5 kills of stream leaders in a cluster; the last line is JSON
 	$(BIN)/python -m tests.chaos.run
 
 bench: $(STAMP) ## what one hop and one request cost here

@@ -58,8 +58,7 @@ class Worker:
         self._stopping = True
         if self._start_over in self.bus.on_reconnect:
             self.bus.on_reconnect.remove(self._start_over)
-        with contextlib.suppress(nats.errors.Error):
-            await self._subscription.unsubscribe()
+        await self._hand_back()
         if self._running and grace_s:
             await asyncio.wait(self._running, timeout=grace_s)
         for task in self._running:
@@ -69,6 +68,14 @@ class Worker:
         for beside in (self._ticker, self._mending):
             if beside is not None:
                 beside.cancel()
+
+    async def _hand_back(self) -> None:
+        """End the subscription, and nak what was on its way to us: dropped, it would wait for a whole `ack_wait`."""
+        with contextlib.suppress(nats.errors.Error, TimeoutError):
+            await self.bus.nc._send_unsubscribe(self._subscription._id)
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # the PING inside `drain` overtakes what is queued: let the UNSUB go first
+            await asyncio.wait_for(self._subscription.drain(), LOOK_S)  # type: ignore[no-untyped-call]  # nats-py has no types there
 
     @property
     def busy(self) -> int:
