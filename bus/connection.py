@@ -109,14 +109,14 @@ class Bus:
         why = str(self._last_error or "")
         if "authorization" in why.lower():
             return f"the NATS server at {self.url} refuses these credentials: give --creds FILE, or nats://user:password@host:port"
-        if self.nc._server_info.get("tls_required"):
+        if self.nc.wants_tls:
             return f"no TLS with the NATS server at {self.url} ({why}): give --tls-ca FILE, and --tls-cert and --tls-key where it asks for them"
         return f"no NATS server answers at {self.url}: start one with 'headrace up', or give --nats URL"
 
     @property
     def clustered(self) -> bool:
         """Whether a direct get may be answered by a replica that lags behind the stream's leader."""
-        return bool(self.nc._server_info.get("cluster"))  # nats-py has no public name for it
+        return self.nc.cluster is not None
 
     async def close(self) -> None:
         self._replies.stop()

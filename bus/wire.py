@@ -102,6 +102,25 @@ class Wire(Client):
         self._direct[self._sid + 1] = heard
         return await self.subscribe(subject, queue=queue, cb=_unreached)
 
+    async def leave(self, subscription: Subscription, timeout_s: float) -> None:
+        """Unsubscribe, but hear what the server had sent before it knew. Raises TimeoutError, ConnectionClosedError."""
+        try:
+            await self._send_unsubscribe(subscription._id)
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # a PING overtakes what waits for the flusher
+            await self.flush(timeout_s)  # type: ignore[arg-type]  # seconds; a fraction works
+        finally:
+            await subscription.unsubscribe()
+
+    @property
+    def cluster(self) -> str | None:
+        """The name of the server's cluster, None for a server that stands alone."""
+        return self._server_info.get("cluster")
+
+    @property
+    def wants_tls(self) -> bool:
+        return bool(self._server_info.get("tls_required"))
+
     async def _process_msg(self, sid: int, subject: bytes, reply: bytes, data: bytes, headers: Any) -> None:
         heard = self._direct.get(sid)
         if heard is None:

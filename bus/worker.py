@@ -72,10 +72,7 @@ class Worker:
     async def _hand_back(self) -> None:
         """End the subscription, and nak what was on its way to us: dropped, it would wait for a whole `ack_wait`."""
         with contextlib.suppress(nats.errors.Error, TimeoutError):
-            await self.bus.nc._send_unsubscribe(self._subscription._id)
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)  # the PING inside `drain` overtakes what is queued: let the UNSUB go first
-            await asyncio.wait_for(self._subscription.drain(), LOOK_S)  # type: ignore[no-untyped-call]  # nats-py has no types there
+            await self.bus.nc.leave(self._subscription, LOOK_S)
 
     @property
     def busy(self) -> int:

@@ -11,12 +11,12 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import nats
 from nats.aio.msg import Msg
 
 from bus.connection import Bus
 from bus.journal import claim
 from bus.server import end
+from bus.wire import Wire
 from contracts.call import CallBegunV1
 from contracts.origin import OriginV1
 from tests.support.cluster import Node
@@ -38,12 +38,13 @@ async def lagging(folder: Path) -> AsyncIterator[tuple[Bus, list[str]]]:
     try:
         bus = Bus(f"nats://127.0.0.1:{node.port}")
         await bus.connect(timeout_s=10)
-        scripted = await nats.connect(bus.url)
+        scripted = Wire()
+        await scripted.connect(bus.url)
         found = {"subject": "llm.v1.begun.acme.r1.1", "seq": 3, "time": NOW.isoformat().replace("+00:00", "Z"), "data": _base64(ENTRY.model_dump_json())}
 
         async def deny(message: Msg) -> None:
             asked.append("replica")
-            await scripted.publish(message.reply, headers={"Status": "404", "Description": "Message Not Found"})
+            scripted.send(message.reply, b"", headers=b"NATS/1.0 404 Message Not Found\r\n\r\n")
 
         async def have(message: Msg) -> None:
             asked.append("leader")

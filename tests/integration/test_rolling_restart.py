@@ -36,7 +36,7 @@ async def test_a_rolling_restart_under_load_loses_nothing_fails_nothing_and_asks
     try:
         await stack.start_servers()
         await stack.start_provider()
-        await stack.begin_services(2, configuration(stack.base_url, tenants={"chaos": {}}), ("router", "adapters", "validator"))
+        await stack.begin_services(2, configuration(stack.base_url), ("router", "adapters", "validator"))
         stack.start("meter-1")
         await stack.ready("meter-1")
         async with Outsider(stack.url) as outsider:

@@ -40,12 +40,12 @@ def fake_provider(base_url: str, **fields: Any) -> dict[str, Any]:
 
 
 def configuration(base_url: str, **fields: Any) -> dict[str, Any]:
-    """Tenants acme and beta, one provider `fake`, routes default and embedding."""
+    """Tenants acme, beta and chaos, one provider `fake`, routes default and embedding."""
     return {
         "version": 2,
         "providers": [fake_provider(base_url)],
         "routes": {"default": {"candidates": ["fake/small"]}, "embedding": {"candidates": ["fake/embed"]}},
-        "tenants": {"default": {}, "acme": {}, "beta": {}},
+        "tenants": {"default": {}, "acme": {}, "beta": {}, "chaos": {}},
         **fields,
     }
 
