@@ -1,5 +1,6 @@
 """Requests made by Anthropic's SDK over our own session. Imported only where a provider of this protocol is configured: the import takes most of a second."""
 
+import logging
 from collections.abc import AsyncIterator, Mapping
 from http import HTTPStatus
 
@@ -16,6 +17,7 @@ UNAUTHORIZED = {"Authorization": Omit()}
 
 def poster(session: aiohttp.ClientSession, base_url: str) -> Post:
     """One POST through the SDK: its headers, its HTTP client, no retries, no spans of its own, and no credential from its environment."""
+    logging.getLogger("anthropic").setLevel(logging.WARNING)  # below it the SDK logs each request: prompts, and the key in its header
     http = anthropic.DefaultAioHttpClient(transport=_Session(session), timeout=None, follow_redirects=False, trust_env=False)
     client = anthropic.AsyncAnthropic(api_key="unused", base_url=base_url, http_client=http, max_retries=0, open_telemetry=False)
 
