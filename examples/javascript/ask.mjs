@@ -96,7 +96,7 @@ async function finish(headrace, awaited, id, request) {
 // The conversation so far, the model's turn as it stands in the result, and an answer to each of its tool calls.
 function followUp(id, request, message, calls) {
   const answers = calls.map((call) => ({ type: "tool_call_response", id: call.id, response: weather(call.arguments) }));
-  const [, first, turn = "1"] = /^(.*?)(?:-turn(\d+))?$/.exec(id);
+  const [first, turn = "1"] = id.split("-turn");
   return { ...request, id: `${first}-turn${Number(turn) + 1}`, messages: [...request.messages, message, { role: "tool", parts: answers }] };
 }
 

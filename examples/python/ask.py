@@ -4,7 +4,6 @@ import argparse
 import asyncio
 import json
 import os
-import re
 import sys
 import uuid
 from pathlib import Path
@@ -107,8 +106,8 @@ class Conversation:
 def follow_up(request_id: str, request: Json, message: Json, calls: list[Json]) -> Json:
     """The conversation so far, the model's turn as it stands in the result, and an answer to each of its tool calls."""
     answers = [{"type": "tool_call_response", "id": call["id"], "response": weather(**call["arguments"])} for call in calls]
-    first, turn = re.fullmatch(r"(.*?)(?:-turn(\d+))?", request_id).groups("1")
-    return {**request, "id": f"{first}-turn{int(turn) + 1}", "messages": [*request["messages"], message, {"role": "tool", "parts": answers}]}
+    first, _, turn = request_id.partition("-turn")
+    return {**request, "id": f"{first}-turn{int(turn or 1) + 1}", "messages": [*request["messages"], message, {"role": "tool", "parts": answers}]}
 
 
 async def run(options: argparse.Namespace) -> bool:

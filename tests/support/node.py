@@ -1,22 +1,26 @@
 """Programs for Node: their packages are installed once, under .venv/node, and shared by every run of the tests."""
 
 import hashlib
-import os
 import shutil
 import subprocess
 import sys
 import tempfile
+from functools import cache
 from pathlib import Path
 
 import pytest
 
-INSTALL_S = 300
+INSTALL_S = 120
+OPTIONS = ("--no-save", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts", "--fetch-retries=1")
 OLDEST_NODE = 20
 
 
 def program(folder: Path, into: Path) -> Path:
     """A copy of a folder with a package.json, beside its packages. Skips where node, npm or the registry is missing."""
+    node()
     modules = _modules(folder / "package.json")
+    if isinstance(modules, str):
+        pytest.skip(modules)
     copy = into / folder.name
     shutil.copytree(folder, copy, ignore=shutil.ignore_patterns("node_modules"))
     (copy / "node_modules").symlink_to(modules)
@@ -34,36 +38,36 @@ def node() -> str:
     return found
 
 
-def _modules(package: Path) -> Path:
-    """The packages that a package.json names, exact versions; a rename puts them in place, so that a reader never sees half of them."""
-    node()
-    cache = Path(sys.prefix) / "node"
-    place = cache / f"{package.parent.name}-{hashlib.sha256(package.read_bytes()).hexdigest()[:12]}"
+@cache
+def _modules(package: Path) -> Path | str:
+    """The packages that a package.json names, exact versions, or why they cannot be had; asked once, since a registry that is away answers slowly."""
+    place = Path(sys.prefix) / "node" / f"{package.parent.name}-{hashlib.sha256(package.read_bytes()).hexdigest()[:12]}"
     if not place.exists():
-        cache.mkdir(exist_ok=True)
-        work = Path(tempfile.mkdtemp(dir=cache, prefix="installing-"))
+        place.parent.mkdir(exist_ok=True)
+        work = Path(tempfile.mkdtemp(dir=place.parent, prefix="installing-"))
         try:
-            _install(package, work)
-            work.rename(place)
+            fault = _install(package, work)
+            if fault:
+                return fault
+            work.rename(place)  # at once, so that nobody sees half of them
         except OSError:
-            if not place.exists():
+            if not place.exists():  # another run was first
                 raise
         finally:
             shutil.rmtree(work, ignore_errors=True)
     return place / "node_modules"
 
 
-def _install(package: Path, work: Path) -> None:
+def _install(package: Path, work: Path) -> str | None:
+    """Why it did not work, if it did not."""
     npm = shutil.which("npm")
     if npm is None:
-        pytest.skip("npm is not installed: it comes with Node.js")
+        return "npm is not installed: it comes with Node.js"
     shutil.copy(package, work)
-    options = ["--no-save", "--no-package-lock", "--no-audit", "--no-fund", "--ignore-scripts"]
     log = work / "npm.log"
     with log.open("wb") as output:
         try:
-            subprocess.run(
-                [npm, "install", *options], cwd=work, stdout=output, stderr=output, stdin=subprocess.DEVNULL, timeout=INSTALL_S, check=True, env=os.environ
-            )
+            subprocess.run([npm, "install", *OPTIONS], cwd=work, stdout=output, stderr=output, stdin=subprocess.DEVNULL, timeout=INSTALL_S, check=True)
         except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
-            pytest.skip(f"npm cannot install what {package.parent.name}/package.json names ({type(error).__name__}): {log.read_text()[-500:]}")
+            return f"npm cannot install what {package.parent.name}/package.json names ({type(error).__name__}): {log.read_text()[-500:]}"
+    return None

@@ -32,7 +32,7 @@ def committed() -> dict[str, Any]:
 
 
 def test_the_committed_document_is_what_subjects_streams_and_contracts_say() -> None:
-    assert not is_outdated(), "run: python -m bus.asyncapi"
+    assert not is_outdated(), "run: make schemas"
 
 
 def test_check_says_with_its_exit_code_whether_all_is_committed() -> None:

@@ -33,7 +33,7 @@ def committed(name: str) -> dict[str, Any]:
 
 
 def test_the_committed_schemas_are_what_the_models_say() -> None:
-    assert outdated() == [], "run: python -m contracts.export"
+    assert outdated() == [], "run: make schemas"
 
 
 def test_check_says_with_its_exit_code_whether_all_is_committed() -> None:
