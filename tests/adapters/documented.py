@@ -22,6 +22,7 @@ FOLDER = Path(__file__).parent / "bodies"
 TEXT = "Grüße aus Paris 👋"
 CALLS = [("weather", {"city": "Paris"}), ("clock", {"zone": "CET"})]
 KEY = "sk-secret-0123456789"
+AWS = {"AWS_ACCESS_KEY_ID": "AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY": KEY}
 OPTIONS = {"project": "p", "location": "eu", "region": "us-east-1"}
 CONTENT_TYPES = {"sse": "text/event-stream", "aws": "application/vnd.amazon.eventstream", "lines": "application/x-ndjson"}
 
@@ -143,6 +144,6 @@ async def serving() -> AsyncIterator[tuple[Server, aiohttp.ClientSession]]:
 
 
 def client_for(server: Server, session: aiohttp.ClientSession, type_name: str, **fields: Any) -> Client:
-    """A client of this provider type, with a key wherever it takes one."""
+    """A client of this provider type, with a key wherever it takes one, and AWS's where it signs with them."""
     key = KEY if kind_of(type_name).auth not in ("none", "aws") else None
-    return client_at(session, server.url, type_name, key, **{"options": OPTIONS, **fields})
+    return client_at(session, server.url, type_name, key, environ=AWS, **{"options": OPTIONS, **fields})
