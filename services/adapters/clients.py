@@ -88,8 +88,8 @@ def credentials(provider: ProviderV1, kind: ProviderKind, options: Mapping[str, 
 
 
 def _google(provider: ProviderV1, options: Mapping[str, str], environ: Mapping[str, str]) -> Credentials:
-    tokens = tokens_of(options)
-    return {"authorize": tokens.authorize, "renew": tokens.renew}
+    tokens = tokens_of(options, environ, expand(provider.base_url, environ) if provider.base_url else None)
+    return {"authorize": tokens.authorize, "renew": tokens.renew} if tokens is not None else {}
 
 
 def _aws(provider: ProviderV1, options: Mapping[str, str], environ: Mapping[str, str]) -> Credentials:

@@ -5,6 +5,7 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 from .transport import NotAuthorized
 
@@ -80,15 +81,21 @@ class StaticToken:
         """Nothing to be done: whoever set it has to."""
 
 
-def tokens_of(options: Mapping[str, str]) -> GoogleTokens | StaticToken:
-    """By the provider's options: `access_token`, `credentials_file`, or the application default credentials. Raises ImportError without the extra."""
+def tokens_of(options: Mapping[str, str], environ: Mapping[str, str], base_url: str | None) -> GoogleTokens | StaticToken | None:
+    """By the provider's options `access_token` or `credentials_file`, by GOOGLE_APPLICATION_CREDENTIALS, or as this machine is known to Google.
+
+    None: that last token is for Google alone, and the configured `base_url` is somebody else's. Raises ImportError without the extra.
+    """
     if token := options.get("access_token"):
         return StaticToken(token)
+    path = options.get("credentials_file") or environ.get("GOOGLE_APPLICATION_CREDENTIALS")
+    if not path and not _of_google(base_url):
+        return None
     import google.auth
     from google.auth.transport.requests import Request
 
     def load() -> Credentials:
-        if path := options.get("credentials_file"):
+        if path:
             found, _ = google.auth.load_credentials_from_file(path, scopes=SCOPES)  # type: ignore[no-untyped-call]  # google-auth types little
         else:
             found, _ = google.auth.default(scopes=SCOPES)
@@ -96,3 +103,10 @@ def tokens_of(options: Mapping[str, str]) -> GoogleTokens | StaticToken:
         return credentials
 
     return GoogleTokens(load, Request)
+
+
+def _of_google(base_url: str | None) -> bool:
+    if base_url is None:
+        return True
+    parts = urlsplit(base_url)
+    return parts.scheme == "https" and f".{parts.hostname or ''}".endswith(".googleapis.com")

@@ -27,6 +27,8 @@ LARGE_BYTES = 1 << 20
 AFTER_DONE_S = 0.05
 """How long the end of a finished stream is waited for, so that its connection can serve the next call."""
 MAX_MESSAGE = 500
+MIN_SECRET = 6
+"""Shorter ones would blacken innocent words."""
 MAX_REFUSAL_BYTES = 64 * 1024
 Authorize = Callable[[str, bytes], Awaitable[Mapping[str, str]]]
 """Headers that prove who asks, for a URL and a body; awaited before each call. Raises NotAuthorized."""
@@ -81,9 +83,10 @@ class HttpClient:
         """`post_by`: who makes the requests in place of aiohttp, as an SDK does; all else is the same."""
         self._session, self._protocol, self._authorize, self._post_by = session, protocol, authorize, post_by
         self._renew = renew
+        self._proofs: tuple[str, ...] = ()
         self._base_url = base_url.strip().rstrip("/")
         self._headers = {"Content-Type": "application/json", **headers}
-        self._secrets = sorted((secret for secret in secrets if len(secret) >= 6), key=len, reverse=True)
+        self._secrets = sorted((secret for secret in secrets if len(secret) >= MIN_SECRET), key=len, reverse=True)
         self._first_token_s, self._idle_s, self._embed_batch = first_token_s, idle_s, embed_batch
 
     async def chat(self, request: ChatRequestV1, model: str, *, timeout_s: float, idempotency_key: str, on_delta: OnDelta | None = None) -> Answer | Failure:
@@ -144,7 +147,9 @@ class HttpClient:
         url = _joined(self._base_url, exchange.path)
         headers = {**self._headers, "Idempotency-Key": idempotency_key, **exchange.headers}
         if self._authorize is not None:
-            headers.update(await self._authorize(url, payload))
+            proof = await self._authorize(url, payload)
+            self._proofs = tuple(value.removeprefix("Bearer ") for value in proof.values() if len(value) >= MIN_SECRET)
+            headers.update(proof)
         response, body = await self._post(url, payload, headers, self._first_token_s if exchange.stream else None)
         try:
             if response.status != 200:
@@ -224,7 +229,7 @@ class HttpClient:
     def _redacted(self, failure: Failure) -> Failure:
         """Secrets out, and no longer than a message may be: providers echo keys."""
         message, code = failure.message, failure.provider_code
-        for secret in self._secrets:
+        for secret in (*self._proofs, *self._secrets):
             message = message.replace(secret, "***")
             code = code.replace(secret, "***") if code else code
         return replace(failure, message=message[:MAX_MESSAGE], provider_code=code[:100] if code else code)

@@ -12,6 +12,7 @@ from ..protocol import Answer, Body, DeltaPiece, Event, Failure
 from .answers import answer_of, blocked, candidate_of, invented_id, wire_parts
 from .errors import failure_in_body
 from .parts import incoming
+from .pieces import CallPieces
 
 Text = TextPart | ReasoningPart
 
@@ -23,6 +24,7 @@ class StreamedAnswer:
         self.done = False
         self._parts: list[Part] = []
         self._texts: dict[int, list[str]] = {}
+        self._pieces = CallPieces()
         self._facts: Body = {}
         self._candidate: Body = {}
         self._failure: Failure | None = None
@@ -65,6 +67,9 @@ class StreamedAnswer:
         return []
 
     def _part(self, wire: Body) -> list[DeltaPiece]:
+        if isinstance(call := wire.get("functionCall"), dict) and self._pieces.takes(call):
+            whole = self._pieces.add(wire)
+            return [] if whole is None else self._part(whole)
         part = incoming(wire, invented_id(self._facts.get("responseId"), self._parts))
         if part is None:
             return []
