@@ -1,9 +1,11 @@
 """OAuth tokens for Google Cloud by google-auth, which comes with the extra `headrace[google]` and is imported only where it is needed."""
 
 import asyncio
+import json
 import math
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
@@ -41,11 +43,12 @@ class GoogleTokens:
         async with self._lock:
             if self._credentials is None or not self._credentials.valid or self._wanted:
                 self._credentials = await self._fresh()
-                self._wanted, self._renewed_at = False, time.monotonic()
+                self._renewed_at = time.monotonic() if self._wanted else self._renewed_at
+                self._wanted = False
             return {"Authorization": f"Bearer {self._credentials.token}"}
 
     def renew(self) -> None:
-        """The token was refused. Many calls may have used it, so one of the last seconds is kept: another had it renewed."""
+        """The token was refused. Many calls may have used it: one that replaced a refused one some seconds ago is kept."""
         self._wanted = self._wanted or time.monotonic() - self._renewed_at >= KEEP_S
 
     async def _fresh(self) -> Credentials:
@@ -88,21 +91,35 @@ def tokens_of(options: Mapping[str, str], environ: Mapping[str, str], base_url: 
     """
     if token := options.get("access_token"):
         return StaticToken(token)
-    path = options.get("credentials_file") or environ.get("GOOGLE_APPLICATION_CREDENTIALS")
-    if not path and not _of_google(base_url):
+    named, found = options.get("credentials_file"), environ.get("GOOGLE_APPLICATION_CREDENTIALS")
+    if not named and not found and not _of_google(base_url):
         return None
     import google.auth
     from google.auth.transport.requests import Request
 
     def load() -> Credentials:
-        if path:
-            found, _ = google.auth.load_credentials_from_file(path, scopes=SCOPES)  # type: ignore[no-untyped-call]  # google-auth types little
-        else:
-            found, _ = google.auth.default(scopes=SCOPES)
-        credentials: Credentials = found
-        return credentials
+        if (path := named or found) and (credentials := _of_file(path)) is not None:
+            return credentials
+        if named:
+            raise ValueError("'credentials_file' takes keys of service accounts and users; set GOOGLE_APPLICATION_CREDENTIALS for others")
+        default: Credentials = google.auth.default(scopes=SCOPES)[0]
+        return default
 
     return GoogleTokens(load, Request)
+
+
+def _of_file(path: str) -> Credentials | None:
+    """A service account's or a user's credentials; None for the other kinds, which google-auth takes from the environment alone."""
+    from google.oauth2 import credentials as user
+    from google.oauth2 import service_account
+
+    held = json.loads(Path(path).read_text(encoding="utf-8"))
+    loaders: dict[str, Callable[..., Credentials]] = {
+        "service_account": service_account.Credentials.from_service_account_info,
+        "authorized_user": user.Credentials.from_authorized_user_info,
+    }
+    load = loaders.get(str(held.get("type"))) if isinstance(held, dict) else None
+    return None if load is None else load(held, scopes=SCOPES)
 
 
 def _of_google(base_url: str | None) -> bool:

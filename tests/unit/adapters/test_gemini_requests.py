@@ -63,7 +63,7 @@ def test_media_become_inline_data_or_file_data() -> None:
 
 
 def test_parallel_answers_stand_in_one_turn_with_the_names_of_their_functions() -> None:
-    turns = [
+    turns: list[dict[str, Any]] = [
         USER,
         {"role": "assistant", "parts": [call("1", "f"), call("2", "g")]},
         {"role": "tool", "parts": [answer("2", {"x": 1})]},
@@ -121,7 +121,7 @@ def test_gemini_3_gets_a_signature_for_calls_of_the_current_turn_that_have_none(
     def step(*parts: dict[str, Any]) -> dict[str, Any]:
         return {"role": "assistant", "parts": list(parts)}
 
-    turns = [
+    turns: list[dict[str, Any]] = [
         USER,
         step(call("0", "f")),
         {"role": "tool", "parts": [answer("0", {})]},
