@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -199,7 +200,7 @@ def test_the_location_names_the_host(options: dict[str, str], url: str) -> None:
 
 def test_without_google_auth_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     server = Google()
-    monkeypatch.setitem(__import__("sys").modules, "google.auth", None)
+    monkeypatch.setitem(sys.modules, "google.auth", None)
 
     async def use(session: aiohttp.ClientSession) -> None:
         with pytest.raises(Misconfigured, match=r"'g' wants google-auth: install headrace\[google\]"):
