@@ -7,6 +7,7 @@ from typing import TypeVar
 import nats.errors
 import structlog
 
+from bus.cloud_events import trace_headers
 from bus.connection import Bus
 from bus.dead_letters import bury
 from bus.delivery import Delivery, Handler
@@ -23,7 +24,7 @@ Value = TypeVar("Value")
 
 async def answer(bus: Bus, delivery: Delivery, handler: Handler, service: str) -> None:
     """Run a handler in the message's trace and answer the delivery: ack, nak with delay, or dead letter and ack. In a task of its own."""
-    enter(received(delivery.headers))
+    enter(received(trace_headers(delivery.headers, delivery.body)))
     if not recording():
         await _answer(bus, delivery, handler, service)
         return

@@ -41,6 +41,14 @@ async def test_the_same_event_in_the_other_mode_is_the_same_request(stack: Stack
         assert len(stack.calls(derived("twice"))) == 1
 
 
+async def test_an_event_is_asked_again_after_a_failure_as_any_request_is(stack: Stack) -> None:
+    async with Outsider(stack.server.url) as outsider:
+        asked = {"messages": [{"role": "user", "content": "[[status 503 x1]] an event"}]}
+        await outsider.request(event("again", data=asked), headers=STRUCTURED, lane="interactive")
+        result = await outsider.result(derived("again"))
+        assert [attempt["outcome"] for attempt in result["attempts"]] == ["unavailable", "answered"]
+
+
 async def test_an_event_that_breaks_its_format_is_refused_by_name(stack: Stack) -> None:
     async with Outsider(stack.server.url) as outsider:
         await outsider.request({**event("old", data=CHAT), "specversion": "0.3"}, headers=STRUCTURED)
