@@ -42,7 +42,7 @@ class HeadraceClient:
     async def publish(self, request: dict[str, Any] | Request, lane: str = "standard") -> str:
         """Store a request on the bus and return the id under which its result will appear.
 
-        A dictionary is sent as it is, so that the pipeline judges it; its own `lane` wins over `lane`. Raises Unavailable, NotStored.
+        A dictionary is sent as it is, so that the pipeline judges it; its own `lane` wins over `lane`. Raises Full, Unavailable, NotStored.
         """
         body = _body(request)
         body.setdefault("id", uuid.uuid4().hex)

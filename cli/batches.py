@@ -7,13 +7,15 @@ from typing import TypeVar
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from bus.errors import Unavailable
+from bus.errors import Full, Unavailable
 from cli.show import notes
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 OUTAGE_S = 60.0
+LONGEST_DELAY_S = 5.0
+TELL_EVERY_S = 10.0
 
 
 class Bar:
@@ -46,7 +48,35 @@ async def through_outages(work: Callable[[], Awaitable[Result]], outage_s: float
             if loop.time() > end:
                 raise Unavailable(f"{error}; what was sent is not lost: run the same command again, it goes on from there") from error
         await asyncio.sleep(delay_s)
-        delay_s = min(delay_s * 2, 5.0)
+        delay_s = min(delay_s * 2, LONGEST_DELAY_S)
+
+
+class Patient:
+    """Work that may be done twice, tried again with growing delay: through outages, and while the bus is full as long as that lasts, which is told."""
+
+    def __init__(self) -> None:
+        self._tell_at = 0.0
+
+    async def do(self, work: Callable[[], Awaitable[Result]]) -> Result:
+        """Raises Unavailable when the bus is away, and not just full, for `OUTAGE_S`."""
+        loop = asyncio.get_running_loop()
+        end, delay_s = loop.time() + OUTAGE_S, 0.2
+        while True:
+            try:
+                return await work()
+            except Full as error:
+                self._tell(f"{error}; trying again until there is room", loop.time())
+                end = loop.time() + OUTAGE_S
+            except Unavailable:
+                if loop.time() > end:
+                    raise
+            await asyncio.sleep(delay_s)
+            delay_s = min(delay_s * 2, LONGEST_DELAY_S)
+
+    def _tell(self, text: str, now: float) -> None:
+        if now >= self._tell_at:
+            self._tell_at = now + TELL_EVERY_S
+            notes().print(text, markup=False)
 
 
 async def each(items: Iterable[Item], work: Callable[[Item], Awaitable[None]], concurrency: int) -> None:

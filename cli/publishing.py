@@ -1,14 +1,16 @@
 """`headrace publish`: a file of requests in, a file of results out."""
 
 import json
+import uuid
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, TextIO
 
 import typer
 
 from bus.client import HeadraceClient
-from cli.batches import Bar, bar, each
+from cli.batches import Bar, Patient, bar, each
 from cli.session import Failure, Session, run, session_of
 from cli.show import as_json, json_line, notes
 from contracts.result import ResultV1
@@ -83,10 +85,12 @@ def _earlier(out: Path) -> dict[Any, str]:
 async def _all(client: HeadraceClient, todo: list[dict[str, Any]], concurrency: int, timeout_s: float, handle: TextIO | None, progress: Bar) -> Counter[str]:
     """Publish in the file's order, `concurrency` at a time; write each result when it is there."""
     counts: Counter[str] = Counter()
+    patient = Patient()
     async with client.awaiting() as results:
 
         async def work(request: dict[str, Any]) -> None:
-            result = await results.result(await client.publish(request), timeout_s)
+            named = {**request, "id": request.get("id") or uuid.uuid4().hex}  # one id for all tries: stored twice, it is answered once
+            result = await results.result(await patient.do(partial(client.publish, named)), timeout_s)
             counts[result.status] += 1
             print(json_line(result), file=handle, flush=True)
             progress.advance()
