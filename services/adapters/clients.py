@@ -15,6 +15,7 @@ from .bedrock.wire import Converse
 from .cohere.wire import Cohere
 from .gemini.wire import google
 from .google_tokens import tokens_of
+from .ollama.wire import Ollama
 from .openai.wire import OpenAI
 from .protocol import Client, WireProtocol
 from .transport import Authorize, HttpClient, Post, Renew
@@ -25,6 +26,7 @@ WIRES: Mapping[str, WireFactory] = {
     "cohere": Cohere,
     "bedrock": Converse,
     "gemini": google,
+    "ollama": Ollama,
     "openai": OpenAI,
 }
 """All protocols: pure conversion, called with the provider's kind, its id and its `options`."""

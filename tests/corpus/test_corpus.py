@@ -8,7 +8,7 @@ from tests.corpus.recording import recordings
 from tests.corpus.replaying import unclaimed, verdicts
 from tests.corpus.run import CORPUS, absent, mismatches
 
-PENDING = frozenset({"bedrock", "local", "ollama", "azure/responses", "deepseek/responses", "openai/responses", "openrouter/responses", "xai/responses"})
+PENDING = frozenset({"local/responses", "azure/responses", "deepseek/responses", "openai/responses", "openrouter/responses", "xai/responses"})
 """Providers, or a provider's kinds, whose protocols have no judge yet."""
 
 

@@ -33,10 +33,7 @@ def chat_body(request: ChatRequestV1, model: str, kind: ProviderKind, provider_i
         body["stream"] = True
         if kind.stream_usage:
             body["stream_options"] = {"include_usage": True}
-    functions = body.get("tools", [])
-    merge_options(body, request.provider_options, conversion, provider_id, owned=OWNED)
-    if isinstance(own.get("tools"), list):
-        body["tools"] = [*functions, *own["tools"]]
+    merge_options(body, request.provider_options, conversion, provider_id, owned=OWNED, appended=frozenset({"tools"}))
     return body, tuple(conversion.warnings)
 
 

@@ -132,4 +132,4 @@ def _seconds(plain: Price, counted: UsageV1) -> float:
 
 
 def test_free_types_are_the_local_ones() -> None:
-    assert {name for name, kind in kinds().items() if kind.free} == {"ollama", "local", "lmstudio"}
+    assert {name for name, kind in kinds().items() if kind.free} == {"ollama", "ollama_native", "local", "lmstudio"}
