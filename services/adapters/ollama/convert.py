@@ -5,7 +5,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from pydantic_core import to_json
 
 from catalog.kinds import ProviderKind
-from contracts.content import (BlobPart, ChatMessageV1, Part, ReasoningPart, ServerToolCallPart, ServerToolCallResponsePart, TextPart, ToolCallPart, ToolCallResponsePart, ToolV1)
+from contracts.content import (
+    BlobPart,
+    ChatMessageV1,
+    Part,
+    ReasoningPart,
+    ServerToolCallPart,
+    ServerToolCallResponsePart,
+    TextPart,
+    ToolCallPart,
+    ToolCallResponsePart,
+    ToolV1,
+)
 from contracts.outcome import WarningV1
 from contracts.request import ChatRequestV1, EmbedRequestV1, SamplingV1
 
@@ -23,8 +34,6 @@ def chat_body(request: ChatRequestV1, model: str, kind: ProviderKind, provider_i
     body: Body = {"model": model, "messages": messages, "stream": request.stream}
     if request.tools and request.tool_choice != "none":
         body["tools"] = [_tool(tool) for tool in request.tools]
-            {"type": "function", "function": tool.model_dump(include={"name", "description", "parameters"}, exclude_none=True)} for tool in request.tools
-        ]
     if request.tool_choice not in (None, "auto", "none"):
         conversion.dropped("tool_choice")
     if request.output is not None:
