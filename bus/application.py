@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+import nats.errors
 import structlog
 import uvloop
 from faststream import FastStream
@@ -137,8 +138,14 @@ class Application:
         self._patient = [patience for patience in self._patient if patience is not worker.patience]
 
     async def _check(self, durable: str) -> None:
-        """A durable that differs from its declaration is an error with a fix, not silence."""
-        lines = await drift_of(self.bus, consumers(self.bus.subjects.root)[durable])
+        """A durable that differs from its declaration is an error with a fix, not silence. A cluster that is electing is waited for."""
+        while True:
+            try:
+                lines = await drift_of(self.bus, consumers(self.bus.subjects.root)[durable])
+                break
+            except nats.errors.Error as error:
+                log.warning("bus_does_not_answer", consumer=durable, error=str(error))
+                await asyncio.sleep(1)
         if lines:
             raise Drifted("; ".join(lines) + ": run 'headrace doctor --apply' against this server")
 

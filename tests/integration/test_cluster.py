@@ -130,3 +130,18 @@ async def test_what_no_replica_has_is_not_there_and_what_was_deleted_may_be_dele
             await bus.last("NOWHERE", ">")
     finally:
         await bus.close()
+
+
+async def test_a_cluster_that_lost_its_quorum_is_waited_for(guarded: Guarded) -> None:
+    for name in ("n1", "n2"):
+        guarded.cluster.nodes[name].kill()
+    guarded.stack.start("router-2")
+    asked = await asyncio.to_thread(headrace, guarded, "--tenant", "acme", "ask", "Hello")
+    assert asked.returncode == 1
+    assert asked.stderr.splitlines()[-1].startswith("error: ")
+    assert all(program.alive for program in guarded.stack.services.values())
+    for name in ("n1", "n2"):
+        guarded.cluster.start_node(name)
+    await guarded.stack.ready("router-2")
+    answered = await asyncio.to_thread(headrace, guarded, "--tenant", "acme", "ask", "Hello again", "--json")
+    assert json.loads(answered.stdout)["status"] == "succeeded"
