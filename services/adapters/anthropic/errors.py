@@ -80,6 +80,8 @@ def _error_in(body: bytes) -> dict[str, Any]:
         decoded = from_json(body)
     except ValueError:
         return {"message": page_text(body)}
+    if isinstance(decoded, list) and decoded:
+        decoded = decoded[0]  # Google's gateways list the one error of a stream
     return _error_of(decoded) if isinstance(decoded, dict) else {"message": str(decoded)}
 
 

@@ -38,13 +38,14 @@ def case(recording: Recording) -> Case | NotApplicable:
     if isinstance(recording.request, str):
         return NotApplicable("the recorded request is not JSON")
     try:
-        request = _request(deepcopy(recording.request), streamed=found[3] == "converse-stream")
+        request = request_of(deepcopy(recording.request), streamed=found[3] == "converse-stream")
     except ValidationError as error:
         return NotApplicable(f"not a request: {error.errors()[0]['msg']}")
     return Case("bedrock", unquote(found[2]), request, {"region": "us-east-1"}, found[1])
 
 
-def _request(asked: dict[str, Any], *, streamed: bool) -> ChatRequestV1:
+def request_of(asked: dict[str, Any], *, streamed: bool) -> ChatRequestV1:
+    """The body, which is used up, as a request of our contract."""
     messages = [{"role": "system", "parts": list(_parts(asked.pop("system")))}] if asked.get("system") else []
     messages += [_message(message) for message in asked.pop("messages")]
     inference = asked.get("inferenceConfig") or {}

@@ -35,12 +35,13 @@ def case(recording: Recording) -> Case | NotApplicable:
     elif found := PATH.match(recording.route):
         base_path = found[1]
     try:
-        return Case(type_name, str(model), _request(asked, type_name, recording.request_headers), options, base_path)
+        return Case(type_name, str(model), request_of(asked, type_name, recording.request_headers), options, base_path)
     except ValidationError as error:
         return NotApplicable(f"not a request: {error.errors()[0]['msg']}")
 
 
-def _request(asked: dict[str, Any], type_name: str, headers: dict[str, str]) -> ChatRequestV1:
+def request_of(asked: dict[str, Any], type_name: str, headers: dict[str, str]) -> ChatRequestV1:
+    """The body, which is used up, as a request of our contract."""
     messages = [_message("system", asked.pop("system"))] if asked.get("system") else []
     messages += [_message(message["role"], message["content"]) for message in asked.pop("messages")]
     fields: dict[str, Any] = {"messages": messages, "stream": bool(asked.pop("stream", False)), "sampling": _sampling(asked)}
