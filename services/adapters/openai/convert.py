@@ -67,7 +67,14 @@ def _sampling(request: ChatRequestV1, conversion: Wording, own: dict[str, Any]) 
     if "stop" in said and not conversion.traits.stop:
         del said["stop"]
         conversion.dropped("sampling.stop with this model")
-    return said if conversion.traits.sampling else _weighed(said, conversion, own)
+    thinks = conversion.traits.effort and _effort_in(own) not in (None, "none")
+    return said if conversion.traits.sampling and not thinks else _weighed(said, conversion, own)
+
+
+def _effort_in(own: dict[str, Any]) -> Any:
+    """The effort that the caller asks for by hand."""
+    reasoning = own.get("reasoning")
+    return own.get("reasoning_effort") or (reasoning.get("effort") if isinstance(reasoning, dict) else None)
 
 
 def _weighed(said: Body, conversion: Wording, own: dict[str, Any]) -> Body:
@@ -77,7 +84,7 @@ def _weighed(said: Body, conversion: Wording, own: dict[str, Any]) -> Body:
         conversion.dropped("sampling.top_p with this model")
     if temperature is None:
         return said
-    if not conversion.traits.effort or "reasoning_effort" in own or "reasoning" in own:
+    if not conversion.traits.effort or _effort_in(own) is not None:
         conversion.dropped("sampling.temperature with this model")
         return said
     effort = "high" if temperature < CALM else "medium"
