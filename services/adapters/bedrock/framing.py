@@ -33,9 +33,14 @@ class EventStreamReader:
         self._rest += chunk
         events: list[Event] = []
         start = 0
-        while (end := self._end(start)) is not None:
-            events.append(_event(memoryview(self._rest)[start:end].tobytes()))
-            start = end
+        try:
+            while (end := self._end(start)) is not None:
+                events.append(_event(bytes(self._rest[start:end])))
+                start = end
+        except ValueError:
+            if not events:
+                raise
+            # what came before counts; the next call fails at the same place
         del self._rest[:start]
         return events
 
@@ -48,7 +53,7 @@ class EventStreamReader:
         if len(self._rest) < start + PRELUDE.size:
             return None
         total, headers, crc = PRELUDE.unpack_from(self._rest, start)
-        if zlib.crc32(memoryview(self._rest)[start : start + 8].tobytes()) != crc:
+        if zlib.crc32(self._rest[start : start + 8]) != crc:
             raise ValueError("the checksum of a message's first bytes does not hold")
         if total > MAX_BYTES or headers + PRELUDE.size + CRC.size > total:
             raise ValueError(f"a message of {total} bytes with headers of {headers}")

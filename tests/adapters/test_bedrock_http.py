@@ -1,0 +1,144 @@
+"""Converse over real HTTP: what a server sees verifies as AWS verifies it, and credentials that are not there are said by name."""
+
+import asyncio
+import hashlib
+import hmac
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+import pytest
+from aiohttp import web
+
+from catalog.kinds import kind_of
+from contracts.config import ProviderV1
+from contracts.request import ChatRequestV1
+from services.adapters.clients import Misconfigured, client_of
+from services.adapters.protocol import Answer, Failure
+from tests.unit.adapters.test_bedrock_answers import STREAM
+
+KEY, SECRET = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
+ENVIRON = {"AWS_ACCESS_KEY_ID": KEY, "AWS_SECRET_ACCESS_KEY": SECRET}
+MODEL = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
+HELLO = {"output": {"message": {"role": "assistant", "content": [{"text": "hi"}]}}, "stopReason": "end_turn", "usage": {"inputTokens": 3}}
+
+
+def signature(method: str, path: str, headers: Mapping[str, str], body: bytes, *, secret: str, region: str, service: str) -> str:
+    """Signature Version 4 as its documentation writes it: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html."""
+    signed = sorted(headers)
+    listed = "".join(f"{name}:{headers[name].strip()}\n" for name in signed)
+    canonical = "\n".join([method, quote(path, safe="/-_.~"), "", listed, ";".join(signed), hashlib.sha256(body).hexdigest()])
+    moment = headers["x-amz-date"]
+    scope = f"{moment[:8]}/{region}/{service}/aws4_request"
+    text = "\n".join(["AWS4-HMAC-SHA256", moment, scope, hashlib.sha256(canonical.encode()).hexdigest()])
+    key = f"AWS4{secret}".encode()
+    for part in (moment[:8], region, service, "aws4_request"):
+        key = hmac.new(key, part.encode(), hashlib.sha256).digest()
+    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+
+
+def test_this_file_signs_as_the_published_test_suite_does() -> None:
+    """AWS Signature Version 4 test suite, post-vanilla."""
+    headers = {"host": "example.amazonaws.com", "x-amz-date": "20150830T123600Z"}
+    found = signature("POST", "/", headers, b"", secret=SECRET, region="us-east-1", service="service")
+    assert found == "5da7c1a2acd57cee7505fc6676e4e544621c30862966e37dddb68e92efbe5d6b"
+
+
+async def asked(answer: Any, provider: dict[str, Any], environ: Mapping[str, str], model: str, **fields: Any) -> tuple[Answer | Failure, list[Any]]:
+    seen: list[Any] = []
+
+    async def handler(request: web.Request) -> web.StreamResponse:
+        seen.append((request.raw_path, request.headers.copy(), await request.read()))
+        return web.json_response(answer) if isinstance(answer, dict) else web.Response(body=answer, content_type="application/vnd.amazon.eventstream")
+
+    app = web.Application()
+    app.router.add_route("*", "/{rest:.*}", handler)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    given = {"id": "aws", "type": "bedrock", "base_url": f"http://127.0.0.1:{runner.addresses[0][1]}", "models": [{"id": model}], **provider}
+    request = ChatRequestV1.model_validate({"messages": [{"role": "user", "content": "the prompt"}], **fields})
+    try:
+        async with aiohttp.ClientSession() as session:
+            client = client_of(ProviderV1.model_validate(given), session, environ)
+            return await client.chat(request, model, timeout_s=10, idempotency_key="k"), seen
+    finally:
+        await runner.cleanup()
+
+
+def ask(
+    answer: Any = None, provider: dict[str, Any] | None = None, environ: Mapping[str, str] = ENVIRON, model: str = MODEL, **fields: Any
+) -> tuple[Answer | Failure, list[Any]]:
+    given = provider if provider is not None else {"options": {"region": "eu-west-1"}}
+    return asyncio.run(asked(HELLO if answer is None else answer, given, environ, model, **fields))
+
+
+@pytest.mark.parametrize("model", [MODEL, "arn:aws:bedrock:us-east-1:123456789012:application-inference-profile/abc"])
+@pytest.mark.parametrize("token", [None, "session-token"])
+def test_what_arrives_verifies_as_aws_verifies_it(model: str, token: str | None) -> None:
+    environ = {**ENVIRON, **({"AWS_SESSION_TOKEN": token} if token else {})}
+    outcome, ((path, headers, body),) = ask(environ=environ, model=model)
+    assert isinstance(outcome, Answer), outcome
+    scheme, _, rest = headers["Authorization"].partition(" ")
+    fields = dict(field.split("=", 1) for field in rest.split(", "))
+    named = {name: headers[name] for name in fields["SignedHeaders"].split(";")}
+    assert scheme == "AWS4-HMAC-SHA256" and fields["Credential"].startswith(f"{KEY}/") and fields["Credential"].endswith("/eu-west-1/bedrock/aws4_request")
+    assert fields["Signature"] == signature("POST", path, named, body, secret=SECRET, region="eu-west-1", service="bedrock")
+    assert path.startswith("/model/") and path.count("/") == 3 and ":" not in path and named.get("x-amz-security-token") == token
+
+
+def test_a_stream_of_events_is_read() -> None:
+    outcome, _ = ask(b"".join(STREAM), stream=True)
+    assert isinstance(outcome, Answer) and outcome.finish_reason == "tool_call"
+
+
+def test_a_garbled_stream_fails_with_what_had_arrived() -> None:
+    outcome, _ = ask(b"".join(STREAM[:6]) + b"\0" * 40, stream=True)
+    at_once, _ = ask(b"\0" * 40, stream=True)
+    assert isinstance(outcome, Failure) and outcome.type == "truncated_stream" and outcome.partial is not None
+    assert isinstance(at_once, Failure) and at_once.type == "truncated_stream" and "checksum" in at_once.message
+
+
+def test_an_api_key_is_a_bearer_token_and_signs_nothing() -> None:
+    provider = {"options": {"region": "eu-west-1"}, "api_key": "${AWS_BEARER_TOKEN_BEDROCK}"}
+    _, ((_, headers, _),) = ask(provider=provider, environ={"AWS_BEARER_TOKEN_BEDROCK": "bedrock-api-key-x"})
+    assert headers["Authorization"] == "Bearer bedrock-api-key-x" and "X-Amz-Date" not in headers
+
+
+def test_a_profile_of_the_aws_configuration_signs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "credentials").write_text(f"[work]\naws_access_key_id = AKIDPROFILE\naws_secret_access_key = {SECRET}\n")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
+    _, ((_, headers, _),) = ask(provider={"options": {"region": "eu-west-1", "profile": "work"}})
+    assert "Credential=AKIDPROFILE/" in headers["Authorization"]
+
+
+def test_credentials_that_are_not_there_are_said_and_nothing_is_sent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    nobody, seen = ask(environ={})
+    unknown, _ = ask(provider={"options": {"region": "eu-west-1", "profile": "no-such"}})
+    assert isinstance(nobody, Failure) and nobody.type == "auth" and "AWS_ACCESS_KEY_ID" in nobody.message and not seen
+    assert isinstance(unknown, Failure) and unknown.type == "auth" and "ProfileNotFound" in unknown.message
+
+
+def test_a_region_is_asked_for_by_name() -> None:
+    with pytest.raises(Misconfigured, match=r"options\.region"):
+        ask(provider={})
+
+
+def test_the_endpoint_is_that_of_the_region() -> None:
+    from services.adapters.clients import address
+
+    provider = ProviderV1.model_validate({"id": "aws", "type": "bedrock", "options": {"region": "us-east-1"}, "models": [{"id": "m"}]})
+    assert address(provider, kind_of("bedrock"), {"region": "us-east-1"}, {}) == "https://bedrock-runtime.us-east-1.amazonaws.com"
+
+
+def test_the_body_is_json_and_holds_no_model() -> None:
+    _, ((_, headers, body),) = ask()
+    assert headers["Content-Type"] == "application/json" and json.loads(body) == {"messages": [{"role": "user", "content": [{"text": "the prompt"}]}]}
