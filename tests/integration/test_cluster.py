@@ -59,7 +59,7 @@ def test_a_question_is_answered_over_tls_with_credentials(guarded: Guarded) -> N
 def test_options_do_what_the_environment_does(guarded: Guarded) -> None:
     files = [part for name, path in guarded.cluster.files.items() for part in (f"--{name.replace('_', '-')}", path)]
     none = {f"HEADRACE_{name.upper()}": "" for name in guarded.cluster.files}
-    assert headrace(guarded, "--nats", guarded.cluster.url, *files, "doctor", **none).returncode == 0
+    assert headrace(guarded, "--nats", guarded.cluster.url, *files, "doctor", "--apply", "--replicas", "3", **none).returncode == 0
 
 
 async def test_what_is_missing_is_named(guarded: Guarded) -> None:

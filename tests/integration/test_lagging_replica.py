@@ -30,8 +30,11 @@ ORIGIN = OriginV1(
 
 
 @asynccontextmanager
-async def lagging(folder: Path) -> AsyncIterator[tuple[Bus, list[str]]]:
-    """A bus whose replicas deny every message, whose leader has ENTRY, and where every expected sequence 0 is refused. And what was asked."""
+async def lagging(folder: Path, *, expired: bool = False) -> AsyncIterator[tuple[Bus, list[str]]]:
+    """A bus whose replicas deny every message, whose leader has ENTRY, and where every expected sequence 0 is refused. And what was asked.
+
+    `expired`: ENTRY refuses one write and is gone when the leader is asked for it.
+    """
     node = Node("alone", folder, "", jetstream=False)
     node.start([])
     asked: list[str] = []
@@ -48,9 +51,14 @@ async def lagging(folder: Path) -> AsyncIterator[tuple[Bus, list[str]]]:
 
         async def have(message: Msg) -> None:
             asked.append("leader")
-            await message.respond(json.dumps({"message": found}).encode())
+            none = {"error": {"code": 404, "err_code": 10037, "description": "no message found"}}
+            await message.respond(json.dumps(none if expired else {"message": found}).encode())
 
         async def refuse(message: Msg) -> None:
+            asked.append("write")
+            if expired and asked.count("write") > 1:
+                await message.respond(b'{"stream": "JOURNAL", "seq": 4}')
+                return
             await message.respond(b'{"error": {"code": 400, "err_code": 10071, "description": "wrong last sequence: 3"}}')
 
         await scripted.subscribe("$JS.API.DIRECT.GET.>", cb=deny)
@@ -74,6 +82,13 @@ async def test_a_claim_that_was_refused_is_never_ours_whatever_a_replica_says(tm
         mine = CallBegunV1(call_seq=9, delivery=1, writer="adapter", begun_at=NOW)
         first = await asyncio.wait_for(claim(bus, ORIGIN, 1, mine), 10)
         assert first == ENTRY
+
+
+async def test_a_claim_is_ours_only_when_it_is_written_not_when_the_one_before_it_has_expired(tmp_path: Path) -> None:
+    async with lagging(tmp_path, expired=True) as (bus, asked):
+        mine = CallBegunV1(call_seq=9, delivery=1, writer="adapter", begun_at=NOW)
+        assert await asyncio.wait_for(claim(bus, ORIGIN, 1, mine), 10) is None
+        assert asked.count("write") == 2
 
 
 async def test_a_request_that_a_replica_does_not_know_is_asked_of_the_leader(tmp_path: Path) -> None:
