@@ -18,6 +18,7 @@ from contracts.content import (
 
 from ..conversion import Unconvertible
 from ..protocol import Body
+from .beside import thought_in
 from .blocks import block_of, text_block
 from .quirks import Wording, marks
 
@@ -109,6 +110,8 @@ def _reason(wire: Body, parts: list[ReasoningPart], conversion: Wording) -> None
     thought = "".join(part.content or "" for part in parts)
     if quirks.reasoning_details and details:
         wire["reasoning_details"] = details
+        if field and thought and thought != thought_in(details):
+            wire[field] = thought
     elif quirks.thinking_blocks and thought:
         said = wire["content"]
         texts = said if isinstance(said, list) else [{"type": "text", "text": said}] if said else []

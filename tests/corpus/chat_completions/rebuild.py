@@ -25,7 +25,7 @@ def case(recording: Recording) -> Case | NotApplicable:
     deployment = DEPLOYMENT.match(recording.route)
     model = deployment[2] if deployment else asked["model"]
     del asked["model"]
-    build: Callable[[dict[str, Any], str], ChatRequestV1 | EmbedRequestV1 | NotApplicable] = _embed if "input" in asked else _chat
+    build: Callable[[dict[str, Any], str], ChatRequestV1 | EmbedRequestV1 | NotApplicable] = _embed if "input" in asked else chat_of
     try:
         request = build(asked, type_name)
         return request if isinstance(request, NotApplicable) else Case(type_name, model, request, options, base_path)
@@ -69,7 +69,7 @@ def _embed(asked: dict[str, Any], type_name: str) -> EmbedRequestV1 | NotApplica
     return EmbedRequestV1.model_validate({**fields, "provider_options": {type_name: asked}})
 
 
-def _chat(asked: dict[str, Any], type_name: str) -> ChatRequestV1:
+def chat_of(asked: dict[str, Any], type_name: str) -> ChatRequestV1:
     fields: dict[str, Any] = {"messages": [_message(message) for message in asked.pop("messages")], "stream": bool(asked.pop("stream", False))}
     asked.pop("stream_options", None)
     fields |= _tools(asked)
