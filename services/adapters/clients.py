@@ -1,5 +1,6 @@
 """From one configured provider to a client that can ask it: protocol, address, credential."""
 
+import re
 from collections.abc import Callable, Mapping
 from typing import TypedDict
 
@@ -36,6 +37,10 @@ KEY_OF_CLOUD = {"google": "x-goog-api-key"}
 """Clouds that take a key in place of their tokens: Vertex AI's express mode."""
 
 
+PLAIN_OPTIONS = frozenset({"api_version", "location", "profile", "project", "region", "resource"})
+"""Options that may stand in messages; all others count as secrets."""
+
+
 class Misconfigured(ValueError):
     """A provider that cannot be asked as it is configured; says what to do."""
 
@@ -48,23 +53,25 @@ def _by_anthropic(session: aiohttp.ClientSession, base_url: str) -> Post:
 
 PosterFactory = Callable[[aiohttp.ClientSession, str], Post]
 POSTERS: Mapping[str, PosterFactory] = {"anthropic": _by_anthropic}
-"""Protocols whose requests are made by an SDK, imported when the first such provider is configured; all others by aiohttp alone."""
+"""SDKs that make the requests of the kinds whose settings name them, imported when the first such provider is configured; else aiohttp alone does."""
 
 
 def client_of(provider: ProviderV1, session: aiohttp.ClientSession, environ: Mapping[str, str]) -> Client:
     """Raises Misconfigured, UnknownProviderType, MissingSecret."""
     kind = kind_of(provider.type)
     options = {name: expand(value, environ) for name, value in provider.options.items()}
+    if kind.auth == "aws":
+        options = {"region": _region(provider, environ), **options}
     key = expand(provider.api_key, environ).strip() if provider.api_key and kind.auth != "none" else ""
     own = {name: expand(value, environ) for name, value in provider.headers.items()}
-    base_url, poster = address(provider, kind, options, environ), POSTERS.get(kind.protocol)
+    base_url, poster = address(provider, kind, options, environ), POSTERS.get(kind.settings.get("sdk", ""))
     return HttpClient(
         session,
         base_url,
         WIRES[kind.protocol](kind, provider.id, options),
         headers={**key_header(kind, key), **own},
         **credentials(provider, kind, options, key, environ),
-        secrets=frozenset((key, *own.values(), *options.values())),
+        secrets=frozenset((key, *own.values(), *(value for name, value in options.items() if name not in PLAIN_OPTIONS))),
         first_token_s=provider.first_token_timeout_s,
         idle_s=provider.idle_timeout_s,
         embed_batch=kind.embed_batch,
@@ -95,9 +102,17 @@ def _google(provider: ProviderV1, options: Mapping[str, str], environ: Mapping[s
 
 
 def _aws(provider: ProviderV1, options: Mapping[str, str], environ: Mapping[str, str]) -> Credentials:
-    if not (region := options.get("region")):
-        raise Misconfigured(f"provider {provider.id!r} needs 'options.region' in the configuration, like 'us-east-1' or '${{AWS_REGION}}'")
-    return {"authorize": Signer(region, options, environ).authorize}
+    return {"authorize": Signer(options["region"], options, environ).authorize}
+
+
+def _region(provider: ProviderV1, environ: Mapping[str, str]) -> str:
+    """The environment's, as AWS's own tools take it; that of the address; any, where the address is somebody else's."""
+    base_url = expand(provider.base_url, environ) if provider.base_url else ""
+    named = re.search(r"//bedrock-runtime(?:-fips)?\.([a-z0-9-]+)\.", base_url)
+    region = environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or (named[1] if named else "us-east-1" if base_url else "")
+    if not region and "region" not in provider.options:
+        raise Misconfigured(f"provider {provider.id!r} needs 'options.region' in the configuration, or AWS_REGION where the adapters run")
+    return region
 
 
 CLOUDS = {"google": _google, "aws": _aws}

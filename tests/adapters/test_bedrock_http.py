@@ -13,7 +13,6 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from catalog.kinds import kind_of
 from contracts.config import ProviderV1
 from contracts.request import ChatRequestV1
 from services.adapters.clients import Misconfigured, client_of
@@ -124,19 +123,39 @@ def test_credentials_that_are_not_there_are_said_and_nothing_is_sent(monkeypatch
     nobody, seen = ask(environ={})
     unknown, _ = ask(provider={"options": {"region": "eu-west-1", "profile": "no-such"}})
     assert isinstance(nobody, Failure) and nobody.type == "auth" and "AWS_ACCESS_KEY_ID" in nobody.message and not seen
-    assert isinstance(unknown, Failure) and unknown.type == "auth" and "ProfileNotFound" in unknown.message
+    assert isinstance(unknown, Failure) and unknown.type == "auth" and "no-such" in unknown.message
+
+
+def client(environ: Mapping[str, str], **fields: Any) -> Any:
+    given = {"id": "aws", "type": "bedrock", "models": [{"id": "m"}], **fields}
+
+    async def run() -> Any:
+        async with aiohttp.ClientSession() as session:
+            return client_of(ProviderV1.model_validate(given), session, environ)
+
+    return asyncio.run(run())
 
 
 def test_a_region_is_asked_for_by_name() -> None:
     with pytest.raises(Misconfigured, match=r"options\.region"):
-        ask(provider={})
+        client({})
 
 
-def test_the_endpoint_is_that_of_the_region() -> None:
-    from services.adapters.clients import address
-
-    provider = ProviderV1.model_validate({"id": "aws", "type": "bedrock", "options": {"region": "us-east-1"}, "models": [{"id": "m"}]})
-    assert address(provider, kind_of("bedrock"), {"region": "us-east-1"}, {}) == "https://bedrock-runtime.us-east-1.amazonaws.com"
+@pytest.mark.parametrize(
+    ("environ", "fields", "region"),
+    [
+        ({}, {"options": {"region": "eu-west-1"}}, "eu-west-1"),
+        ({"AWS_REGION": "eu-west-2"}, {"options": {"region": "eu-west-1"}}, "eu-west-1"),
+        ({"AWS_REGION": "eu-west-2"}, {}, "eu-west-2"),
+        ({"AWS_DEFAULT_REGION": "eu-west-3"}, {}, "eu-west-3"),
+        ({}, {"base_url": "https://bedrock-runtime.ap-south-1.amazonaws.com"}, "ap-south-1"),
+    ],
+)
+def test_the_region_is_the_options_then_the_environments_then_that_of_the_address(environ: dict[str, str], fields: dict[str, Any], region: str) -> None:
+    made = client({**ENVIRON, **environ}, **fields)
+    headers = asyncio.run(made._authorize("https://a.test/model/m/converse", b"{}"))
+    assert f"/{region}/bedrock/aws4_request" in headers["Authorization"]
+    assert made._base_url == f"https://bedrock-runtime.{region}.amazonaws.com"
 
 
 def test_the_body_is_json_and_holds_no_model() -> None:

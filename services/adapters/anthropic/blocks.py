@@ -3,7 +3,7 @@
 import base64
 import binascii
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -35,6 +35,9 @@ CARRIED = {
     "document": ("title", "context", "citations", "cache_control"),
 }
 """Fields of a block that `provider_data` may hold under their own names."""
+CONTENT_KEYS = {"text": "text", "image": "source", "document": "source", "search_result": "source", "tool_reference": "tool_name"}
+"""What the API's own blocks of a tool's result are known by."""
+SERVER_IDS = "srvtoolu_"
 NOT_IN_IDS = re.compile(r"[^a-zA-Z0-9_-]")
 DATA_URI = re.compile(r"data:(?P<mime>[^;,]*)(?:;[^;,]*)*;base64,(?P<content>.*)", re.DOTALL)
 CONTENT = TypeAdapter(tuple[Part, ...])
@@ -44,17 +47,18 @@ def blocks_of(parts: tuple[Part, ...], where: str, conversion: Conversion) -> li
     """The blocks of one turn, tool results first, as the API wants them; empty texts, which it refuses, are left out."""
     answers = [(at, part) for at, part in enumerate(parts) if isinstance(part, ToolCallResponsePart)]
     others = [(at, part) for at, part in enumerate(parts) if not isinstance(part, ToolCallResponsePart)]
-    return [block for at, part in answers + others for block in _blocks(part, f"{where}.parts.{at}", conversion)]
+    servers = {part.id: part.name for part in parts if isinstance(part, ServerToolCallPart)}
+    return [block for at, part in answers + others for block in _blocks(part, f"{where}.parts.{at}", conversion, servers)]
 
 
-def _blocks(part: Part, where: str, conversion: Conversion) -> Iterator[Body]:
+def _blocks(part: Part, where: str, conversion: Conversion, servers: Mapping[str | None, str]) -> Iterator[Body]:
     whole = (part.provider_data or {}).get(BLOCK)
     if isinstance(whole, dict):
         yield whole
     elif isinstance(part, ReasoningPart):
         yield from _reasoning(part, conversion)
     elif isinstance(part, ServerToolCallPart | ServerToolCallResponsePart):
-        conversion.dropped(f"part of type {part.type!r} of another provider")
+        yield from _server_tool(part, conversion, servers)
     elif not isinstance(part, TextPart) or part.content:
         block = BY_TYPE[part.type](part, where, conversion)
         yield {**block, **_carried(block["type"], part)}
@@ -74,6 +78,17 @@ def _reasoning(part: ReasoningPart, conversion: Conversion) -> Iterator[Body]:
         conversion.dropped("reasoning without a signature")
 
 
+def _server_tool(part: ServerToolCallPart | ServerToolCallResponsePart, conversion: Conversion, servers: Mapping[str | None, str]) -> Iterator[Body]:
+    """Without its block a part of ours is known by its id, and a result's type by the name of its call."""
+    if not (part.id or "").startswith(SERVER_IDS) or (isinstance(part, ServerToolCallResponsePart) and part.id not in servers):
+        conversion.dropped(f"part of type {part.type!r} of another provider")
+    elif isinstance(part, ServerToolCallPart):
+        yield {"type": "server_tool_use", "id": part.id, "name": part.name, "input": part.arguments}
+    else:
+        name = servers[part.id]
+        yield {"type": f"{'tool_search' if name.startswith('tool_search') else name}_tool_result", "tool_use_id": part.id, "content": part.response}
+
+
 def _text(part: TextPart, where: str, conversion: Conversion) -> Body:
     return {"type": "text", "text": part.content}
 
@@ -91,10 +106,12 @@ def _tool_result(part: ToolCallResponsePart, where: str, conversion: Conversion)
 
 
 def _result_content(response: Any, where: str, conversion: Conversion) -> str | list[Body]:
-    """A list of parts (text, blob, uri, file) goes as blocks, so that a tool can answer with images; anything else as text."""
+    """A list of parts (text, blob, uri, file) goes as blocks, so that a tool can answer with images; blocks as they are; anything else as text."""
     if isinstance(response, str):
         return response
     if isinstance(response, list) and response and all(isinstance(item, dict) and "type" in item for item in response):
+        if all(CONTENT_KEYS.get(item["type"], "") in item for item in response):
+            return response
         try:
             parts = CONTENT.validate_python(response)
         except ValidationError:

@@ -20,7 +20,7 @@ class Messages:
     """One provider of this protocol; `provider_id` names its own provider_options.
 
     An entry's `settings`: `chat_path` and `stream_path` stand below base_url, with {model} where the model goes and the provider's options;
-    `version` goes into the body as `anthropic_version`, in place of the model.
+    `version` goes into the body as `anthropic_version`, in place of the model; `sdk`: Anthropic's own makes the requests, and adds its headers.
     """
 
     def __init__(self, kind: ProviderKind, provider_id: str | None = None, options: Mapping[str, str] | None = None) -> None:

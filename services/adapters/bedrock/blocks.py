@@ -57,6 +57,8 @@ SUFFIXES = {"jpg": "jpeg", "3gp": "three_gp"}
 NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9\s\-()\[\]]+")
 """API reference of DocumentBlock: what its name may not hold."""
 NOT_IN_IDS = re.compile(r"[^a-zA-Z0-9_.:-]")
+CONTENT_KEYS = frozenset({"text", "json", "image", "document", "video", "searchResult"})
+"""The API's own blocks of a tool's result."""
 DATA_URI = re.compile(r"data:(?P<mime>[^;,]*)(?:;[^;,]*)*;base64,(?P<content>.*)", re.DOTALL)
 CONTENT = TypeAdapter(tuple[Part, ...])
 
@@ -107,9 +109,11 @@ def _tool_result(part: ToolCallResponsePart, where: str, conversion: Conversion)
 
 
 def _result(response: Any, where: str, conversion: Conversion) -> list[Body]:
-    """A list of parts (text, blob, uri) goes as blocks, so that a tool can answer with images; an object as JSON, anything else as text."""
+    """A list of parts (text, blob, uri) goes as blocks, so that a tool can answer with images; blocks as they are; an object as JSON, the rest as text."""
     if isinstance(response, str):
         return [{"text": response}]
+    if isinstance(response, list) and response and all(isinstance(item, dict) and len(item) == 1 and item.keys() <= CONTENT_KEYS for item in response):
+        return response
     if isinstance(response, list) and response and all(isinstance(item, dict) and "type" in item for item in response):
         try:
             parts = CONTENT.validate_python(response)

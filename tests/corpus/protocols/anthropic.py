@@ -6,7 +6,7 @@ from tests.corpus.recording import Case, Expected, ExpectedFailure, NotApplicabl
 differences = asked.differences
 accepted = asked.accepted
 extra = said.extra
-REASONS = {"batch": "batch API", "count_tokens": "token counting", "models": "listing of models"}
+REASONS = {"batch": "batch API", "count_tokens": "token counting", "models": "listing of models", "files": "files API"}
 
 
 def claims(recording: Recording) -> bool:

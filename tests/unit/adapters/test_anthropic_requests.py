@@ -229,3 +229,25 @@ def test_embeddings_are_refused_by_name() -> None:
 
     with pytest.raises(Unconvertible, match="anthropic has no embeddings"):
         Messages(kind_of("anthropic")).embed(EmbedRequestV1(input=("a",)), "m")
+
+
+def test_server_tools_written_by_hand_are_known_by_their_ids_and_those_of_other_providers_are_dropped() -> None:
+    found = {"tool_references": [{"type": "tool_reference", "tool_name": "look"}], "type": "tool_search_tool_search_result"}
+    parts = [
+        {"type": "server_tool_call", "id": "srvtoolu_1", "name": "web_search", "arguments": {"query": "q"}},
+        {"type": "server_tool_call_response", "id": "srvtoolu_1", "response": []},
+        {"type": "server_tool_call", "id": "srvtoolu_2", "name": "tool_search_tool_bm25", "arguments": {"query": "q"}},
+        {"type": "server_tool_call_response", "id": "srvtoolu_2", "response": found},
+        {"type": "server_tool_call", "id": "ws_1", "name": "web_search"},
+        {"type": "server_tool_call_response", "id": "srvtoolu_9", "response": []},
+    ]
+    asked = ask(messages=[{"role": "user", "content": "Q"}, turn("assistant", *parts), {"role": "user", "content": "R"}])
+    blocks = asked.body["messages"][1]["content"]
+    assert [block["type"] for block in blocks] == ["server_tool_use", "web_search_tool_result", "server_tool_use", "tool_search_tool_result"]
+    assert blocks[0]["input"] == {"query": "q"} and blocks[3]["content"] == found and len(asked.warnings) == 2
+
+
+def test_the_apis_own_blocks_in_a_tools_result_go_as_they_are() -> None:
+    content = [{"type": "text", "text": "see"}, {"type": "image", "source": {"type": "url", "url": "https://a.test/x.png"}}]
+    response = {"type": "tool_call_response", "id": "a", "response": content}
+    assert ask(messages=[turn("tool", response)]).body["messages"][0]["content"][0]["content"] == content
