@@ -108,7 +108,8 @@ def test_signatures_go_back_on_the_parts_that_carried_them() -> None:
 
 def test_what_another_provider_thought_or_ran_is_left_out_and_said() -> None:
     parts = [
-        {"type": "reasoning", "encrypted": "gAAAA"},
+        {"type": "reasoning", "content": "a summary", "encrypted": "gAAAA"},
+        {"type": "reasoning", "content": "hm", "provider_data": {"block": {}}},
         {"type": "server_tool_call", "name": "web_search", "provider_data": {"block": {}}},
         {"type": "text", "content": "so"},
     ]
@@ -201,3 +202,9 @@ def test_options_do_not_change_the_request_they_were_merged_into() -> None:
     )
     chat_body(request, "m", kind_of("gemini"))
     assert request.output is not None and request.output.json_schema == {"type": "object"}
+
+
+def test_an_empty_text_is_left_out_beside_others_but_is_a_turn_where_it_is_alone() -> None:
+    empty, told = {"type": "text", "content": ""}, {"type": "text", "content": "x"}
+    assert body([user(empty, told)])[0]["contents"][0]["parts"] == [{"text": "x"}]
+    assert body([user(empty)])[0]["contents"][0]["parts"] == [{"text": ""}]
