@@ -19,6 +19,8 @@ from bus.streams import KV_CONFIG, RESULTS_AGE_S, Consumer, consumer_drift, cons
 
 API_TIMEOUT_S = 10.0
 ELECTION_S = 15.0
+AWAY_S, FAR_BEHIND = 5.0, 1000
+"""A replica that was not heard of for so long, or lacks so many operations, is worth a word. The server says `offline` much later."""
 NO_LEADER_YET = (10008, 10009, 10118)
 NOT_CLUSTERED = 10074
 REPLICAS = "headrace.replicas"
@@ -144,6 +146,22 @@ async def drift(bus: Bus) -> list[str]:
             lines.append(f"stream {name}: missing")
     for consumer in consumers(bus.subjects.root).values():
         lines.extend(await drift_of(bus, consumer))
+    return lines
+
+
+async def lagging(bus: Bus) -> list[str]:
+    """Streams without a leader, and replicas that are away or far behind, a line each; empty on a server that stands alone."""
+    lines: list[str] = []
+    for info in await bus.nc.jetstream(timeout=API_TIMEOUT_S).streams_info():
+        if info.cluster is None:
+            continue
+        if not info.cluster.leader:
+            lines.append(f"stream {info.config.name}: no leader; what is published waits until most of its nodes are back")
+        for peer in info.cluster.replicas or []:
+            if peer.offline or (not peer.current and (peer.active or 0) > AWAY_S * 1e9):
+                lines.append(f"stream {info.config.name}: its replica on {peer.name} is away")
+            elif (peer.lag or 0) > FAR_BEHIND:
+                lines.append(f"stream {info.config.name}: its replica on {peer.name} is {peer.lag} operations behind")
     return lines
 
 

@@ -12,7 +12,7 @@ from bus import configuration
 from bus.configuration import BadConfiguration
 from bus.connection import Bus
 from bus.errors import Unavailable
-from bus.provision import Sizing, drift, provision
+from bus.provision import Sizing, drift, lagging, provision
 from cli.session import CONNECT_TIMEOUT_S, Session, run, session_of
 from cli.show import as_json, console, escaped, notes
 
@@ -48,7 +48,7 @@ async def _doctor(session: Session, sizing: Sizing | None) -> int:
             checks += _server(bus)
             checks += await _jetstream(bus)
     except Unavailable as error:
-        checks.append(("server", False, str(error) or f"no answer from {session.url} within {CONNECT_TIMEOUT_S:g} s"))
+        checks.append(("server", False, str(error) or f"no answer within {CONNECT_TIMEOUT_S:g} s"))
     healthy = all(ok for _, ok, _ in checks)
     if session.json:
         as_json({"ok": healthy, "checks": [{"name": name, "ok": ok, "detail": detail} for name, ok, detail in checks]})
@@ -83,12 +83,14 @@ async def _jetstream(bus: Bus) -> list[tuple[str, bool, str]]:
     try:
         account = await bus.nc.jetstream(timeout=5).account_info()
         drifted = await drift(bus)
+        behind = await lagging(bus)
     except (JetStreamError, NoAnswer) as error:
         return [("jetstream", False, f"{error}: start the server with JetStream (nats-server -js), or give credentials that may use it")]
     limits: Any = account.limits
     room = "unlimited" if limits.max_storage < 0 else f"of {limits.max_storage} bytes"
     checks = [("jetstream", True, f"{account.streams} streams, {account.consumers} consumers, {account.storage} bytes stored, {room}")]
     checks += [("drift", False, f"{line}; run 'headrace doctor --apply'") for line in drifted]
+    checks += [("replicas", False, line) for line in behind]
     return checks + ([] if drifted else [("streams", True, "as declared")]) + [await _configuration(bus, bool(drifted))]
 
 

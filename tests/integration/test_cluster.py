@@ -14,6 +14,7 @@ from bus.connection import Bus
 from bus.errors import Exists, Unavailable
 from bus.provision import drift, provision
 from tests.support.cluster import Cluster
+from tests.support.processes import eventually
 from tests.support.stack import Stack
 from tests.support.trust import Authority, operated
 
@@ -54,6 +55,8 @@ def test_a_question_is_answered_over_tls_with_credentials(guarded: Guarded) -> N
     done = headrace(guarded, "--tenant", "acme", "ask", "Hello", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["status"] == "succeeded"
+    asked = headrace(guarded, "cost", "--json")
+    assert asked.returncode == 0, asked.stderr
 
 
 def test_options_do_what_the_environment_does(guarded: Guarded) -> None:
@@ -133,8 +136,15 @@ async def test_what_no_replica_has_is_not_there_and_what_was_deleted_may_be_dele
 
 
 async def test_a_cluster_that_lost_its_quorum_is_waited_for(guarded: Guarded) -> None:
-    for name in ("n1", "n2"):
-        guarded.cluster.nodes[name].kill()
+    guarded.cluster.nodes["n1"].kill()
+
+    async def told() -> bool:
+        done = await asyncio.to_thread(headrace, guarded, "doctor", "--json")
+        details = [check["detail"] for check in json.loads(done.stdout)["checks"] if not check["ok"]]
+        return done.returncode == 1 and "stream RESULTS: its replica on n1 is away" in details
+
+    await eventually(told, 30, 0.5, what="a doctor that misses n1")
+    guarded.cluster.nodes["n2"].kill()
     guarded.stack.start("router-2")
     asked = await asyncio.to_thread(headrace, guarded, "--tenant", "acme", "ask", "Hello")
     assert asked.returncode == 1
