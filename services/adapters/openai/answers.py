@@ -20,8 +20,12 @@ FINISH_REASONS: dict[str, FinishReason] = {
     "tool_calls": "tool_call",
     "function_call": "tool_call",
     "content_filter": "content_filter",
+    "sensitive": "content_filter",
+    "model_context_window_exceeded": "length",
     "error": "error",
     "abort": "error",
+    "network_error": "error",
+    "insufficient_system_resource": "error",
 }
 
 

@@ -9,7 +9,8 @@ from contracts.content import ReasoningPart, ServerToolCallPart, ServerToolCallR
 
 from ..reading import text_or_none
 
-OF_MESSAGE = ("annotations", "audio")
+OF_MESSAGE = ("annotations", "audio", "context")
+"""`context` holds the sources of Azure's own data."""
 OF_BODY = ("citations", "search_results")
 """Perplexity's sources."""
 GROWING = ("text", "summary", "data")

@@ -78,13 +78,13 @@ def _effort_in(own: dict[str, Any]) -> Any:
 
 
 def _weighed(said: Body, conversion: Wording, own: dict[str, Any]) -> Body:
-    """The sampling of a model that takes no temperature: an effort stands for it, unless the caller names one."""
+    """The sampling of a model that takes no temperature but 1, its default: an effort stands for it, unless the caller names one."""
     temperature = said.pop("temperature", None)
     if said.pop("top_p", None) is not None:
         conversion.dropped("sampling.top_p with this model")
     if temperature is None:
         return said
-    if not conversion.traits.effort or _effort_in(own) is not None:
+    if temperature == 1 or not conversion.traits.effort or _effort_in(own) is not None:
         conversion.dropped("sampling.temperature with this model")
         return said
     effort = "high" if temperature < CALM else "medium"

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from contracts.outcome import FailureType
 
@@ -20,6 +20,8 @@ BY_CODE: dict[str, FailureType] = {
     "billing_not_active": "quota_exhausted",
     "insufficient_balance": "quota_exhausted",
     "insufficient_credits": "quota_exhausted",
+    "insufficient_funds": "quota_exhausted",
+    "budget_exceeded": "quota_exhausted",
     "context_length_exceeded": "context_too_long",
     "exceed_context_size_error": "context_too_long",
     "model_context_window_exceeded": "context_too_long",
@@ -54,6 +56,8 @@ BY_STATUS: dict[int, FailureType] = {
     413: "context_too_long",
     425: "unavailable",
     429: "rate_limited",
+    446: "content_filtered",
+    498: "overloaded",
     504: "timeout",
     524: "timeout",
     529: "overloaded",
@@ -67,6 +71,10 @@ TOO_LONG = re.compile(
     r"exceeds? the (?:available )?(?:model'?s )?context|prompt (?:is )?too long|too many (?:input )?tokens",
     re.IGNORECASE,
 )
+
+
+BAD_KEY = re.compile(r"(?:incorrect|invalid) api[ _-]?key|api key (?:is )?not valid", re.IGNORECASE)
+"""xAI refuses a wrong key with 400."""
 
 
 def failure_of(status: int, headers: Mapping[str, str], body: bytes, now: datetime) -> Failure:
@@ -109,10 +117,19 @@ def _error_in(body: bytes) -> dict[str, Any]:
     return decoded if isinstance(decoded, dict) else {"message": str(decoded)}
 
 
+def _moderated(error: dict[str, Any]) -> bool:
+    """OpenRouter's 403 for an input that was flagged: https://openrouter.ai/docs/api/reference/errors-and-debugging"""
+    metadata = error.get("metadata")
+    return "moderation" in _message(error).lower() or (isinstance(metadata, dict) and "flagged_input" in metadata)
+
+
 def _message(error: dict[str, Any]) -> str:
     for name in ("message", "msg"):
-        if isinstance(text := error.get(name), str) and text.strip():
+        text = error.get(name)
+        if isinstance(text, str) and text.strip():
             return text.strip()
+        if isinstance(text, dict) and text:
+            return to_json(text).decode()
     return ""
 
 
@@ -136,8 +153,10 @@ def _type(status: int | None, error: dict[str, Any]) -> FailureType:
         return telling
     if status in (None, 400, 413, 422, 500) and TOO_LONG.search(_message(error)):
         return "context_too_long"
+    if status == 400 and BAD_KEY.search(_message(error)):
+        return "auth"
     if status is not None:
-        if status == 403 and "moderation" in _message(error).lower():
+        if status == 403 and _moderated(error):
             return "content_filtered"
         return BY_STATUS.get(status, "invalid_request" if 400 <= status < 500 else "unavailable")
     return next((BY_CODE[code] for code in codes if code in BY_CODE), "unavailable")

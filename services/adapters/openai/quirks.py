@@ -8,6 +8,7 @@ from pydantic import Field
 from catalog.kinds import ProviderKind
 from contracts.base import Closed
 from contracts.content import Modality, PartFields
+from contracts.outcome import FailureType
 
 from ..conversion import Conversion
 from ..models import ModelTraits, traits_of
@@ -43,6 +44,8 @@ class Quirks(Closed):
     """What a message may carry beside its content, from `provider_data.message` of one of its parts."""
     plain_urls: frozenset[Modality] = frozenset()
     """The URL stands as it is, not in an object."""
+    error_codes: dict[str, FailureType] = Field(default_factory=dict)
+    """What the provider's own codes mean, where the status says less."""
     document_block: Literal["file", "file_url"] = "file"
     file_urls: bool = False
     """A file block's file_data may be a URL."""

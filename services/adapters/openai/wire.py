@@ -1,6 +1,7 @@
 """Chat completions and embeddings: https://platform.openai.com/docs/api-reference/chat, as many servers speak them."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from urllib.parse import quote
@@ -35,7 +36,9 @@ class OpenAI:
         return Exchange(self._path(self._quirks.embed_path, model), body, whole=partial(embed_answer, request=request), warnings=warnings)
 
     def failure(self, status: int, headers: Mapping[str, str], body: bytes, now: datetime) -> Failure:
-        return failure_of(status, headers, body, now)
+        found = failure_of(status, headers, body, now)
+        own = self._quirks.error_codes.get(found.provider_code or "")
+        return found if own is None else replace(found, type=own)
 
     def _path(self, template: str, model: str) -> str:
         return template.format_map({**self._names, "model": quote(model, safe="")}) if "{" in template else template

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from catalog.kinds import kinds
 from contracts.request import ChatRequestV1, EmbedRequestV1
 from tests.corpus.recording import Case, NotApplicable, Recording
 
@@ -50,7 +51,8 @@ def _where(recording: Recording) -> tuple[str, str, dict[str, str]]:
         if found := AZURE_AI.match(recording.route):
             return "azure_ai", found[1], version
         return "azure_v1", _before(recording), {}
-    return TYPES.get(recording.provider, recording.provider), _before(recording), {}
+    named = TYPES.get(recording.provider, recording.provider)
+    return named if named in kinds() else "compatible", _before(recording), {}
 
 
 def _before(recording: Recording) -> str:

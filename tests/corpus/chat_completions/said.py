@@ -28,7 +28,7 @@ CODES = {
 }
 TOO_LONG = re.compile(r"maximum context length is|max context length")
 STATUSES = {401: "auth", 402: "quota_exhausted", 403: "auth", 408: "timeout", 413: "context_too_long", 429: "rate_limited", 504: "timeout"}
-FINISHED = {"stop": "stop", "length": "length", "tool_calls": "tool_call", "function_call": "tool_call", "content_filter": "content_filter"}
+FINISHED = {"stop": "stop", "length": "length", "tool_calls": "tool_call", "function_call": "tool_call", "content_filter": "content_filter", "error": "error"}
 
 
 def expected(recording: Recording) -> Expected | ExpectedFailure | NotApplicable:
@@ -100,7 +100,7 @@ class _Gathered:
         self.usage: Any = None
         self.id: str | None = None
         self.model: str | None = None
-        self.executed: list[str] = []
+        self.executed: dict[int, str] = {}
 
     def add(self, piece: Any) -> None:
         self.id, self.model = piece.id or self.id, piece.model or self.model
@@ -119,7 +119,8 @@ class _Gathered:
         self.reasoning += next((value for value in named if isinstance(value, str) and value), "") + thinking
         self.text += text
         self.refusal += getattr(message, "refusal", None) or ""
-        self.executed += [tool.type for tool in getattr(message, "executed_tools", None) or []]
+        for tool in getattr(message, "executed_tools", None) or []:
+            self.executed[tool.index] = tool.type
         calls = getattr(message, "tool_calls", None) or []
         legacy = getattr(message, "function_call", None)
         for call in calls:
@@ -172,7 +173,7 @@ def _answer(pieces: list[Any], streamed: bool) -> Expected | ExpectedFailure:
         text=gathered.text + gathered.refusal,
         reasoning=gathered.reasoning,
         tool_calls=calls,
-        server_tools=tuple(gathered.executed),
+        server_tools=tuple(gathered.executed.values()),
         finish_reason=finish,
         usage=_usage(gathered.usage),
         response_id=gathered.id or None,

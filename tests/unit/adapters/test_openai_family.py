@@ -86,6 +86,11 @@ def test_a_reasoning_model_is_sent_an_effort_for_a_temperature_and_no_stop(model
     assert asked("openai", model, sampling={"temperature": 0.9})[1]["reasoning_effort"] == "medium"
 
 
+def test_the_default_temperature_is_left_out_and_says_nothing_of_an_effort() -> None:
+    _, body, warnings = asked("openai", "gpt-5", sampling={"temperature": 1})
+    assert not {"temperature", "reasoning_effort"} & body.keys() and warnings[0].startswith("dropped_parameter")
+
+
 def test_an_effort_set_by_hand_stands_and_the_temperature_is_dropped_with_a_warning() -> None:
     _, body, warnings = asked("openai", "o3", sampling={"temperature": 0.1}, provider_options={"openai": {"reasoning_effort": "low"}})
     assert body["reasoning_effort"] == "low" and "temperature" not in body and warnings[0].startswith("dropped_parameter: sampling.temperature")
@@ -292,6 +297,14 @@ def test_probabilities_of_tokens_take_nothing_from_the_text() -> None:
     chunk = piece(content="hi")
     chunk["choices"][0]["logprobs"] = {"content": [{"token": "hi", "logprob": -0.1}]}
     assert parts(streamed(chunk, piece("stop"))) == (TextPart(content="hi"),)
+
+
+@pytest.mark.parametrize(
+    ("reason", "ours"), [("insufficient_system_resource", "error"), ("sensitive", "content_filter"), ("network_error", "error"), ("eos", "stop")]
+)
+def test_stop_reasons_that_only_one_provider_has(reason: str, ours: str) -> None:
+    outcome = chat_answer({"choices": [{"finish_reason": reason, "message": {"content": "hi"}}]})
+    assert isinstance(outcome, Answer) and outcome.finish_reason == ours
 
 
 # -- usage and cost
