@@ -55,6 +55,8 @@ def chat_body(request: ChatRequestV1, model: str, kind: ProviderKind, provider_i
     _choose(request.tool_choice, body, traits, conversion)
     merge_options(body, rest, conversion, provider_id, owned=OWNED)
     _beside_thinking(body, conversion)
+    if request.sampling.max_output_tokens is None:
+        _room_for_thinking(body)
     return Asked(body, betas, tool, tuple(conversion.warnings))
 
 
@@ -238,3 +240,11 @@ def _beside_thinking(body: Body, conversion: Conversion) -> None:
     if how == "enabled" and (body.get("tool_choice") or {}).get("type") in ("any", "tool"):
         conversion.translated("a forced tool call", "tool_choice auto beside thinking")
         body["tool_choice"] = {"type": "auto"}
+
+
+def _room_for_thinking(body: Body) -> None:
+    """A limit that nobody asked for has to leave room beside the thoughts, which count towards it."""
+    thinking = body.get("thinking")
+    budget = thinking.get("budget_tokens") if isinstance(thinking, dict) else None
+    if isinstance(budget, int) and isinstance(body["max_tokens"], int) and budget >= body["max_tokens"]:
+        body["max_tokens"] += budget

@@ -143,6 +143,12 @@ def test_every_body_names_a_limit() -> None:
     assert [ask(model).body["max_tokens"] for model in ("claude-3-opus-20240229", OLD, "glm-5")] == [4096, 16384, 8192]
 
 
+def test_a_limit_that_nobody_asked_for_leaves_room_beside_the_thoughts() -> None:
+    options = {"anthropic": {"thinking": {"type": "enabled", "budget_tokens": 32000}}}
+    assert ask(OLD, provider_options=options).body["max_tokens"] == 48384
+    assert ask(OLD, provider_options=options, sampling={"max_output_tokens": 40000}).body["max_tokens"] == 40000
+
+
 def test_a_forced_call_is_asked_for_where_the_model_can_be_forced_and_translated_where_not() -> None:
     assert [ask(OLD, tools=[TOOL], tool_choice=choice).body["tool_choice"] for choice in ("auto", "none", "required", {"name": "look"})] == [
         {"type": "auto"},
@@ -251,3 +257,8 @@ def test_the_apis_own_blocks_in_a_tools_result_go_as_they_are() -> None:
     content = [{"type": "text", "text": "see"}, {"type": "image", "source": {"type": "url", "url": "https://a.test/x.png"}}]
     response = {"type": "tool_call_response", "id": "a", "response": content}
     assert ask(messages=[turn("tool", response)]).body["messages"][0]["content"][0]["content"] == content
+
+
+def test_results_come_before_what_the_user_says_beside_them() -> None:
+    content = ask(messages=[turn("user", "look:", {"type": "tool_call_response", "id": "a", "response": "r"})]).body["messages"][0]["content"]
+    assert [block["type"] for block in content] == ["tool_result", "text"]

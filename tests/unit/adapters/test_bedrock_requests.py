@@ -139,3 +139,8 @@ def test_a_model_that_is_an_arn_is_encoded_in_the_path() -> None:
         Converse(kind_of("bedrock")).chat(request, arn).path
         == "/model/arn%3Aaws%3Abedrock%3Aus-east-1%3A123456789012%3Aapplication-inference-profile%2Fabc/converse-stream"
     )
+
+
+def test_results_come_before_what_the_user_says_beside_them() -> None:
+    content = ask(messages=[turn("user", "look:", {"type": "tool_call_response", "id": "a", "response": "r"})]).body["messages"][0]["content"]
+    assert [next(iter(block)) for block in content] == ["toolResult", "text"]
