@@ -60,7 +60,9 @@ async def measured(count: int, seed: int) -> Figures:
             ledger.close()
         await bus.close()
     usd = {"old_usd": f"{sum(totals.old_usd.values()):f}", "new_usd": f"{sum(totals.new_usd.values()):f}"}
-    return {**figures, **usd, "equal": True, "peak_rss_mb": _peak_rss_mb(), "seconds": round(time.perf_counter() - began, 1)}
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    spent = {"cpu_s": round(used.ru_utime + used.ru_stime, 1), "seconds": round(time.perf_counter() - began, 1)}
+    return {**figures, **usd, "equal": True, "peak_rss_mb": _peak_rss_mb(), **spent}
 
 
 @contextmanager

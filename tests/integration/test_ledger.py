@@ -224,18 +224,28 @@ async def test_a_written_repricing_is_told_so_that_a_later_rebuild_gives_the_sam
         assert contents(ledger) == corrected
 
 
-async def test_a_repricing_that_was_killed_between_event_and_row_is_finished_by_the_next(server: EmbeddedServer, ledger: Ledger) -> None:
-    class Killed(Exception):
-        pass
+class Killed(Exception):
+    """The process ended here."""
 
-    class Dying(Ledger):
-        def merge(self, rows: Any) -> None:
-            raise Killed
 
+class DyingLedger(Ledger):
+    def merge(self, rows: Any) -> None:
+        raise Killed
+
+
+class DyingBus(Bus):
+    async def publish(self, *_: Any, **__: Any) -> Any:
+        raise Killed
+
+
+async def test_a_repricing_that_was_killed_is_finished_by_the_next(server: EmbeddedServer, ledger: Ledger) -> None:
     async with connected(server) as bus:
         await publish(bus, told(1, "5"))
         await rebuilt(bus, ledger)
-        dying = Dying(url_of(ledger))
+        with pytest.raises(Killed):
+            await repriced(DyingBus(server.url), ledger)
+        assert total(ledger) == "5", "a row that was corrected before its event would never be told"
+        dying = DyingLedger(url_of(ledger))
         with pytest.raises(Killed):
             await repriced(bus, dying)
         dying.close()

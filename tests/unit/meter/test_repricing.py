@@ -19,6 +19,7 @@ CATALOG = Catalog(
             "providers": [
                 {"id": "p", "type": "unknown", "models": [{"id": "m", "price": {"input_mtok": "1", "output_mtok": "2"}}, {"id": "unpriced"}]},
                 {"id": "published", "type": "openai", "models": [{"id": "gpt-4o-mini"}]},
+                {"id": "a_request", "type": "perplexity", "models": [{"id": "sonar"}]},
             ],
         }
     ),
@@ -47,6 +48,7 @@ def row(**fields: Any) -> dict[str, Any]:
         ({"provider": "gone"}, "no_price"),
         ({"cache_read_tokens": 10}, "no_price"),
         ({"outcome": "rate_limited", "input_tokens": 0, "output_tokens": 0, "cost_usd": "0"}, "same"),
+        ({"outcome": "rate_limited", "input_tokens": 0, "output_tokens": 0, "cost_usd": "0", "provider": "a_request", "model": "sonar"}, "same"),
     ],
 )
 def test_a_call_is_priced_again_only_where_its_usage_and_a_price_are_known_and_its_provider_did_not_name_the_cost(
