@@ -30,6 +30,11 @@ def tool_call_part(call_id: Any, index: int, name: Any, arguments: Any) -> ToolC
     )
 
 
+def objects_in(value: Any) -> list[dict[str, Any]]:
+    """The objects of a list; nothing, where it is none."""
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
 def count_or_none(value: Any) -> int | None:
     """A number of tokens; anything else is unknown."""
     return int(value) if is_amount(value) else None

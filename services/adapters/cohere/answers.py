@@ -7,7 +7,7 @@ from contracts.outcome import FinishReason, UsageV1
 from contracts.request import EmbedRequestV1
 
 from ..protocol import Answer, Body, Failure
-from ..reading import count_or_none, text_or_none, tool_call_part
+from ..reading import count_or_none, objects_in, text_or_none, tool_call_part
 from ..vectors import embedded
 from .errors import failure_in_body
 from .turns import CITATIONS, PLAN
@@ -58,20 +58,16 @@ def _parts(message: Body) -> list[Part]:
     """The plan, thinking and text in their order, the calls."""
     parts: list[Part] = [plan_part(plan)] if (plan := text_or_none(message.get(PLAN))) else []
     content = message.get("content")
-    for block in [{"type": "text", "text": content}] if isinstance(content, str) else listed(content):
+    for block in [{"type": "text", "text": content}] if isinstance(content, str) else objects_in(content):
         if (thought := text_or_none(block.get("thinking"))) is not None:
             parts.append(ReasoningPart(content=thought))
         elif (text := text_or_none(block.get("text"))) is not None:
             parts.append(TextPart(content=text))
-    for index, call in enumerate(listed(message.get("tool_calls"))):
+    for index, call in enumerate(objects_in(message.get("tool_calls"))):
         function = call.get("function")
         named = function if isinstance(function, dict) else {}
         parts.append(tool_call_part(call.get("id"), index, named.get("name"), named.get("arguments")))
     return parts
-
-
-def listed(value: Any) -> list[Body]:
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
 
 
 def plan_part(plan: str) -> ReasoningPart:
@@ -81,7 +77,7 @@ def plan_part(plan: str) -> ReasoningPart:
 
 def _cited(parts: list[Part], citations: Any) -> tuple[Part, ...]:
     """Citations belong to the first text; where there is none, to the first part."""
-    found = listed(citations)
+    found = objects_in(citations)
     if not found or not parts:
         return tuple(parts)
     at = next((at for at, part in enumerate(parts) if isinstance(part, TextPart)), 0)

@@ -6,7 +6,7 @@ from contracts.content import ChatMessageV1, Part, ServerToolCallPart, ServerToo
 from contracts.outcome import FinishReason, UsageV1, WarningV1
 
 from ..protocol import Answer, Body, Failure
-from ..reading import count_or_none, text_or_none
+from ..reading import count_or_none, objects_in, text_or_none
 from .errors import failure_in_body
 from .parts import ANNOTATION, incoming
 
@@ -47,7 +47,7 @@ def candidate_of(body: Body) -> Body | None:
 def wire_parts(candidate: Body) -> list[Body]:
     content = candidate.get("content")
     parts = content.get("parts") if isinstance(content, dict) else None
-    return [part for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
+    return objects_in(parts)
 
 
 def invented_id(response_id: Any, parts: list[Part]) -> str:
@@ -120,8 +120,7 @@ def _annotation(name: str, tool: str, arguments: Any, told: Body, *, called: boo
 
 
 def _grounded_by(grounding: Body) -> str:
-    chunks = grounding.get("groundingChunks")
-    first = chunks[0] if isinstance(chunks, list) and chunks and isinstance(chunks[0], dict) else {}
+    first = next(iter(objects_in(grounding.get("groundingChunks"))), {})
     return next((tool for name, tool in GROUNDS if name in first), "google_search")
 
 

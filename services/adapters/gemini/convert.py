@@ -15,6 +15,8 @@ from .turns import sign_foreign_calls, turns_of
 OWNED = frozenset({"contents", "model"})
 """What `provider_options` may not replace: the conversation is the request's own, the router chose the model."""
 APPENDED = frozenset({"tools"})
+OF_CACHE = ("systemInstruction", "tools", "toolConfig")
+"""What cached content was made with; Google refuses a request that gives it again."""
 MODES = {"auto": "AUTO", "none": "NONE", "required": "ANY"}
 
 
@@ -36,6 +38,10 @@ def chat_body(request: ChatRequestV1, model: str, kind: ProviderKind, provider_i
     if config:
         body["generationConfig"] = config
     merge_options(body, request.provider_options, conversion, provider_id, owned=OWNED, deep=True, appended=APPENDED)
+    if body.get("cachedContent"):
+        for name in [name for name in OF_CACHE if name in body]:
+            del body[name]
+            conversion.dropped(f"{name} beside cachedContent, which holds its own")
     return body, tuple(conversion.warnings)
 
 

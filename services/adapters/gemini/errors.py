@@ -11,7 +11,7 @@ from contracts.outcome import FailureType
 
 from ..advice import page_text, retry_after_s
 from ..protocol import Body, Failure
-from ..reading import text_or_none
+from ..reading import objects_in, text_or_none
 
 BY_STATUS: dict[str, FailureType] = {
     "INVALID_ARGUMENT": "invalid_request",
@@ -88,8 +88,7 @@ def _error_in(body: bytes) -> Body:
 
 def _details(error: Body, name: str) -> list[Body]:
     """The details of one google.rpc type."""
-    details = error.get("details")
-    return [one for one in details if isinstance(one, dict) and str(one.get("@type", "")).endswith(f"google.rpc.{name}")] if isinstance(details, list) else []
+    return [one for one in objects_in(error.get("details")) if str(one.get("@type", "")).endswith(f"google.rpc.{name}")]
 
 
 def _reason(error: Body) -> str | None:
@@ -99,7 +98,7 @@ def _reason(error: Body) -> str | None:
 def _retry_delay_s(error: Body) -> float | None:
     """RetryInfo's delay: a google.protobuf.Duration, "34.074824224s"."""
     for info in _details(error, "RetryInfo"):
-        if found := re.fullmatch(r"(\d+(?:\.\d+)?)s", str(info.get("retryDelay", ""))):
+        if found := re.fullmatch(r"(\d{1,9}(?:\.\d{1,9})?)s", str(info.get("retryDelay", ""))):
             return float(found[1])
     return None
 
@@ -126,7 +125,7 @@ def _type(code: int | None, error: Body) -> FailureType:
 
 def _used_up(error: Body, message: str) -> bool:
     """A quota of a day or none at all will not be there again soon; one of a minute will."""
-    violations = [one for failure in _details(error, "QuotaFailure") for one in failure.get("violations") or () if isinstance(one, dict)]
+    violations = [one for failure in _details(error, "QuotaFailure") for one in objects_in(failure.get("violations"))]
     return any(DAILY.search(str(one.get("quotaId", ""))) for one in violations) or (
         NO_MONEY.search(message.replace("check your plan and billing details", "")) is not None
     )

@@ -5,9 +5,11 @@ from itertools import pairwise
 from typing import Any
 
 from ..protocol import Body
+from ..reading import objects_in
 
-STEP = re.compile(r"\.([^.\[\]]+)|\[(\d+)\]|\['([^']*)'\]|\[\"([^\"]*)\"\]")
+STEP = re.compile(r"\.([^.\[\]]+)|\[(\d{1,9})\]|\['([^']*)'\]|\[\"([^\"]*)\"\]")
 """One step of a path as Google writes it: a member or an index (RFC 9535)."""
+MOST_ITEMS = 9999
 VALUES = ("stringValue", "numberValue", "boolValue", "nullValue")
 
 
@@ -28,9 +30,8 @@ class CallPieces:
         if self._part is None:
             self._part, self._args = {name: value for name, value in part.items() if name != "functionCall"}, {}
             self._part["functionCall"] = {name: call[name] for name in ("id", "name") if name in call}
-        for piece in call.get("partialArgs") or ():
-            if isinstance(piece, dict):
-                self._put(piece)
+        for piece in objects_in(call.get("partialArgs")):
+            self._put(piece)
         if call.get("willContinue"):
             return None
         whole, self._part = self._part, None
@@ -41,7 +42,7 @@ class CallPieces:
         """A text carries on what stands at its path already."""
         steps = [_step(found) for found in STEP.finditer(str(piece.get("jsonPath")))]
         name = next((name for name in VALUES if name in piece), None)
-        if not steps or not isinstance(steps[0], str) or name is None:
+        if not steps or not isinstance(steps[0], str) or name is None or any(isinstance(step, int) and step > MOST_ITEMS for step in steps):
             return
         value = None if name == "nullValue" else piece[name]
         holder: Any = self._args

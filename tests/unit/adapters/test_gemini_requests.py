@@ -180,7 +180,7 @@ def test_options_are_merged_deeply_and_tools_come_after_the_requests_own() -> No
         "gemini": {
             "generationConfig": {"thinkingConfig": {"thinkingBudget": 0}, "temperature": None},
             "tools": [{"googleSearch": {}}],
-            "cachedContent": "cachedContents/1",
+            "labels": {"team": "a"},
             "contents": [],
         },
         "mine": {"generationConfig": {"thinkingConfig": {"includeThoughts": True}}},
@@ -188,7 +188,7 @@ def test_options_are_merged_deeply_and_tools_come_after_the_requests_own() -> No
     wire, warnings = body([USER], tools=[TOOL], sampling={"temperature": 1, "seed": 1}, provider_options=options)
     assert wire["generationConfig"] == {"seed": 1, "thinkingConfig": {"thinkingBudget": 0, "includeThoughts": True}}
     assert [list(tool) for tool in wire["tools"]] == [["functionDeclarations"], ["googleSearch"]]
-    assert wire["cachedContent"] == "cachedContents/1" and wire["contents"] == [{"role": "user", "parts": [{"text": "hi"}]}]
+    assert wire["labels"] == {"team": "a"} and wire["contents"] == [{"role": "user", "parts": [{"text": "hi"}]}]
     assert warnings == ["provider_options.gemini.contents: gemini does not take it; it was left out"]
 
 
@@ -208,3 +208,10 @@ def test_an_empty_text_is_left_out_beside_others_but_is_a_turn_where_it_is_alone
     empty, told = {"type": "text", "content": ""}, {"type": "text", "content": "x"}
     assert body([user(empty, told)])[0]["contents"][0]["parts"] == [{"text": "x"}]
     assert body([user(empty)])[0]["contents"][0]["parts"] == [{"text": ""}]
+
+
+def test_what_cached_content_holds_is_not_sent_again_and_that_is_said() -> None:
+    options = {"gemini": {"cachedContent": "cachedContents/1"}}
+    wire, warnings = body([{"role": "system", "content": "s"}, USER], tools=[TOOL], tool_choice="auto", sampling={"seed": 1}, provider_options=options)
+    assert sorted(wire) == ["cachedContent", "contents", "generationConfig"]
+    assert len(warnings) == 3 and all("beside cachedContent" in warning for warning in warnings)
