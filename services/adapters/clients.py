@@ -18,6 +18,7 @@ from .gemini.wire import google
 from .google_tokens import tokens_of
 from .ollama.wire import Ollama
 from .openai.wire import OpenAI
+from .openai_responses.wire import Responses
 from .protocol import Client, WireProtocol
 from .transport import Authorize, HttpClient, Post, Renew
 
@@ -29,6 +30,7 @@ WIRES: Mapping[str, WireFactory] = {
     "gemini": google,
     "ollama": Ollama,
     "openai": OpenAI,
+    "openai_responses": Responses,
 }
 """All protocols: pure conversion, called with the provider's kind, its id and its `options`."""
 

@@ -27,6 +27,7 @@ class ModelTraits(Closed):
     max_tokens: int | None = None
     json_with_tools: bool = True
     signed_calls: bool = False
+    encrypted_reasoning: bool = False
 
 
 class Rule(ModelTraits):

@@ -1,0 +1,177 @@
+"""The turns of a conversation as input items."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from pydantic_core import to_json
+
+from contracts.content import (
+    BlobPart,
+    ChatMessageV1,
+    Part,
+    ReasoningPart,
+    ServerToolCallPart,
+    ServerToolCallResponsePart,
+    TextPart,
+    ToolCallPart,
+    ToolCallResponsePart,
+)
+
+from ..conversion import Unconvertible
+from ..protocol import Body
+from .blocks import block_of, output_of
+from .items import CALLS, ITEM, RESULT
+from .quirks import Wording
+
+SPOKEN = frozenset({"message", "reasoning", "function_call_output", "custom_tool_call_output", *CALLS})
+"""Items of which a part keeps the fields beside its content; any other item is kept whole."""
+
+
+def input_of(messages: Iterable[ChatMessageV1], conversion: Wording) -> list[Body]:
+    """All turns. A custom tool's answer is told from a function's by its call."""
+    turns = [(message, message.all_parts()) for message in messages]
+    custom = {part.id for _, parts in turns for part in parts if isinstance(part, ToolCallPart) and (part.provider_data or {}).get("custom")}
+    items: list[Body] = []
+    for index, (message, parts) in enumerate(turns):
+        if message.role == "assistant":
+            items += _answered(parts, f"messages.{index}", conversion)
+        else:
+            items += _asked(message.role, parts, f"messages.{index}", custom, conversion)
+    return items
+
+
+def _asked(role: str, parts: tuple[Part, ...], where: str, custom: set[str], conversion: Wording) -> list[Body]:
+    """A turn of the caller's: tool answers first, then what is said, in messages around items that are sent as they are."""
+    placed = [(f"{where}.parts.{at}", part) for at, part in enumerate(parts)]
+    items = [_tool_answer(part, at, custom, conversion) for at, part in placed if isinstance(part, ToolCallResponsePart)]
+    blocks: list[Body] = []
+    for at, part in placed:
+        if isinstance(part, ToolCallResponsePart):
+            continue
+        if (whole := _whole(part)) is not None:
+            items += [*_message(role, blocks), whole]
+            blocks = []
+        elif role == "tool":
+            raise Unconvertible(f"{at}: a tool turn holds parts of type 'tool_call_response' with the id of the call; put other parts into a user turn")
+        elif (block := block_of(part, at, conversion)) is not None:
+            blocks.append(block)
+    return items + _message(role, blocks)
+
+
+def _message(role: str, blocks: list[Body]) -> list[Body]:
+    """A lone plain text as a string, which every server takes."""
+    if not blocks:
+        return []
+    return [{"role": role, "content": blocks[0]["text"] if len(blocks) == 1 and blocks[0].keys() == {"type", "text"} else blocks}]
+
+
+def _tool_answer(part: ToolCallResponsePart, where: str, custom: set[str], conversion: Wording) -> Body:
+    if part.is_error:
+        conversion.dropped("tool_call_response.is_error")
+    kind = "custom_tool_call_output" if part.id in custom else "function_call_output"
+    return {**(_own(part, kind) or {}), "type": kind, "call_id": part.id, "output": output_of(part.response, where, conversion)}
+
+
+def _answered(parts: tuple[Part, ...], where: str, conversion: Wording) -> list[Body]:
+    """An assistant turn, item by item as it came."""
+    items: list[Body] = []
+    for at, part in enumerate(parts):
+        place = (part.provider_data or {}).get(RESULT)
+        if (whole := _whole(part)) is not None:
+            items.append(dict(whole))
+        elif isinstance(place, dict):
+            _put_back(part, place, items, conversion)
+        elif (add := ADDED.get(type(part))) is not None:
+            add(part, items, conversion)
+        elif isinstance(part, ServerToolCallPart | ServerToolCallResponsePart):
+            conversion.dropped(f"part of type {part.type!r} of another provider")
+        else:
+            raise Unconvertible(f"{where}.parts.{at}: {conversion.kind.type} takes no {part.type!r} part in an assistant turn; put it into a user turn")
+    return _recalled(items, conversion)
+
+
+def _own(part: Part, *kinds: str) -> Body | None:
+    """What `provider_data` keeps of the item of one of these types that the part came from."""
+    own = (part.provider_data or {}).get(ITEM)
+    return own if isinstance(own, dict) and own.get("type") in kinds else None
+
+
+def _whole(part: Part) -> Body | None:
+    own = (part.provider_data or {}).get(ITEM)
+    return own if isinstance(own, dict) and isinstance(own.get("type"), str) and own["type"] not in SPOKEN else None
+
+
+def _put_back(part: Part, place: Body, items: list[Body], conversion: Wording) -> None:
+    """What a tool of the provider's gave goes back into the item that it was taken from."""
+    call = next((item for item in reversed(items) if item.get("id") == place.get("id")), None)
+    value = part.content if isinstance(part, BlobPart) else getattr(part, "response", None)
+    if call is None or not isinstance(place.get("field"), str):
+        conversion.dropped(f"part of type {part.type!r} without its server_tool_call")
+    else:
+        call[place["field"]] = value
+
+
+def _said(part: TextPart, items: list[Body], conversion: Wording) -> None:
+    """A text with the id of its message goes back as it came; any other is a plain message."""
+    own, kept = _own(part, "message") or {}, part.provider_data or {}
+    if "id" not in own:
+        if part.content:
+            items.append(_plain(own, part.content))
+        return
+    if kept.get("refusal"):
+        block: Body = {"type": "refusal", "refusal": part.content}
+    else:
+        logprobs = {"logprobs": kept["logprobs"]} if "logprobs" in kept else {}
+        block = {"type": "output_text", "text": part.content, "annotations": kept.get("annotations", []), **logprobs}
+    message = {"status": "completed", **own, "role": "assistant"}
+    if items and {**items[-1], "content": None} == {**message, "content": None}:
+        items[-1]["content"].append(block)
+    else:
+        items.append({**message, "content": [block]})
+
+
+def _plain(own: Body, text: str) -> Body:
+    return {"role": "assistant", "content": text, **{name: value for name, value in own.items() if name not in ("type", "id", "status", "role", "content")}}
+
+
+def _thought(part: ReasoningPart, items: list[Body], conversion: Wording) -> None:
+    """Parts of one item in a row are one item again; only the first of them holds what is encrypted."""
+    own = _own(part, "reasoning")
+    if own is None:
+        conversion.dropped("part of type 'reasoning' of another provider")
+        return
+    held = {"summary", "content", "encrypted_content"}
+    last = items[-1] if items else {}
+    if part.encrypted is not None or {name: value for name, value in last.items() if name not in held} != own:
+        sealed = {"encrypted_content": part.encrypted} if part.encrypted is not None else {}
+        last = {**own, "summary": [], **sealed}
+        items.append(last)
+    if part.content is not None and (part.provider_data or {}).get("raw"):
+        last.setdefault("content", []).append({"type": "reasoning_text", "text": part.content})
+    elif part.content is not None:
+        last["summary"].append({"type": "summary_text", "text": part.content})
+
+
+def _call(part: ToolCallPart, items: list[Body], conversion: Wording) -> None:
+    kept, raw = part.provider_data or {}, (part.provider_data or {}).get("raw_arguments")
+    kind, field = ("custom_tool_call", "input") if kept.get("custom") else ("function_call", "arguments")
+    written = raw if isinstance(raw, str) and not part.arguments else to_json(part.arguments).decode()
+    items.append({**(_own(part, kind) or {}), "type": kind, "call_id": part.id, "name": part.name, field: written})
+
+
+ADDED: dict[type, Callable[[Any, list[Body], Wording], None]] = {TextPart: _said, ReasoningPart: _thought, ToolCallPart: _call}
+
+
+def _recalled(items: list[Body], conversion: Wording) -> list[Body]:
+    """The turn without reasoning that a server which keeps nothing cannot know; what it led to then goes without ids: with them the reasoning is asked for."""
+    known = [item for item in items if item.get("type") != "reasoning" or not conversion.stateless or item.keys() & {"encrypted_content", "content"}]
+    if len(known) == len(items):
+        return items
+    conversion.dropped("part of type 'reasoning' without its encrypted content")
+    return [nameless for item in known for nameless in _nameless(item)]
+
+
+def _nameless(item: Body) -> list[Body]:
+    if item.get("type") == "message":
+        return [_plain(item, block.get("text") or block.get("refusal") or "") for block in item["content"]]
+    return [{name: value for name, value in item.items() if name != "id"} if item.get("type") in CALLS else item]

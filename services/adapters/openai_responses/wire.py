@@ -1,0 +1,33 @@
+"""OpenAI's Responses API: https://platform.openai.com/docs/api-reference/responses, as it is spoken by others too."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from catalog.kinds import ProviderKind
+from contracts.request import ChatRequestV1, EmbedRequestV1
+
+from ..conversion import Unconvertible
+from ..openai.errors import failure_of
+from ..protocol import Exchange, Failure
+from .answers import chat_answer
+from .convert import chat_body
+from .quirks import Quirks
+from .stream import StreamedResponse
+
+
+class Responses:
+    """One provider of this protocol; `provider_id` names its own provider_options."""
+
+    def __init__(self, kind: ProviderKind, provider_id: str | None = None, options: Mapping[str, str] | None = None) -> None:
+        self._kind, self._provider_id = kind, provider_id
+        self._path = Quirks.model_validate(kind.settings).path
+
+    def chat(self, request: ChatRequestV1, model: str) -> Exchange:
+        body, warnings = chat_body(request, model, self._kind, self._provider_id)
+        return Exchange(self._path, body, whole=chat_answer, stream=StreamedResponse if request.stream else None, warnings=warnings)
+
+    def embed(self, request: EmbedRequestV1, model: str) -> Exchange:
+        raise Unconvertible(f"{self._kind.type} has no embeddings: the Responses API makes none; send the request to a provider of chat completions")
+
+    def failure(self, status: int, headers: Mapping[str, str], body: bytes, now: datetime) -> Failure:
+        return failure_of(status, headers, body, now)
