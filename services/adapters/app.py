@@ -4,16 +4,17 @@ import os
 
 from bus.application import Application
 from services.adapters.cancels import Cancels
+from services.adapters.clients import client_of
 from services.adapters.handlers import Adapter
 from services.adapters.lending import Lender
-from services.adapters.providers import Providers
+from services.adapters.providers import MakeClient, Providers
 from services.adapters.settings import AdapterSettings
 from services.adapters.supply import Supply
 
 
-def build(app: Application, settings: AdapterSettings) -> None:
-    """Register the adapters on an application."""
-    providers, cancels = Providers(os.environ), Cancels(app.bus)
+def build(app: Application, settings: AdapterSettings, *, client_of: MakeClient = client_of) -> None:
+    """Register the adapters on an application. `client_of` makes the client of a configured provider."""
+    providers, cancels = Providers(os.environ, client_of), Cancels(app.bus)
     adapter = Adapter(app.bus, providers, cancels, settings)
 
     async def begin() -> None:

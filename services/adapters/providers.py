@@ -1,6 +1,6 @@
 """Configured providers, ready to be asked: a client each, made anew when the configuration changes."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import aiohttp
@@ -16,6 +16,9 @@ from .protocol import Client
 
 log = structlog.get_logger()
 
+MakeClient = Callable[[ProviderV1, aiohttp.ClientSession, Mapping[str, str]], Client]
+"""Raises Misconfigured, UnknownProviderType, MissingSecret."""
+
 
 @dataclass(frozen=True)
 class Unusable:
@@ -27,8 +30,8 @@ class Unusable:
 class Providers:
     """The clients of one configuration. Replaced as a whole; calls in flight keep the client they began with."""
 
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self._environ = environ
+    def __init__(self, environ: Mapping[str, str], make: MakeClient = client_of) -> None:
+        self._environ, self._make = environ, make
         self._session: aiohttp.ClientSession | None = None
         self._clients: dict[str, Client | Unusable] = {}
         self._catalog: Catalog | None = None
@@ -57,7 +60,7 @@ class Providers:
         if self._session is None:
             raise RuntimeError("providers are not started")
         try:
-            return client_of(provider, self._session, self._environ)
+            return self._make(provider, self._session, self._environ)
         except (UnknownProviderType, MissingSecret, Misconfigured) as error:
             log.error("provider_unusable", provider=provider.id, why=str(error))
             return Unusable(str(error))

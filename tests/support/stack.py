@@ -54,8 +54,16 @@ class Stack:
     """Everything in `folder`. Services are started with `start` and addressed as `router-1`, `adapters-2` …"""
 
     def __init__(
-        self, folder: Path, *, provider_delay_s: float = 0.0, environment: Mapping[str, str] | None = None, cluster: Cluster | None = None, replicas: int = 1
+        self,
+        folder: Path,
+        *,
+        provider_delay_s: float = 0.0,
+        environment: Mapping[str, str] | None = None,
+        cluster: Cluster | None = None,
+        replicas: int = 1,
+        modules: Mapping[str, str] | None = None,
     ) -> None:
+        """`modules`: another module than `services.<name>` for a service."""
         folder.mkdir(parents=True, exist_ok=True)
         self.folder, self.provider_delay_s, self.cluster, self.replicas = folder, provider_delay_s, cluster, replicas
         self.server = EmbeddedServer(folder / "nats", log=folder / "nats-server.log")
@@ -64,7 +72,7 @@ class Stack:
         self.services: dict[str, Program] = {}
         self.base_url = ""
         self.provider: Program | None = None
-        self._extra = dict(environment or {})
+        self._extra, self._modules = dict(environment or {}), dict(modules or {})
         self._numbers = itertools.count()
 
     @property
@@ -122,7 +130,8 @@ class Stack:
 
     def start(self, name: str, environment: Mapping[str, str] | None = None) -> Program:
         """Start a service, or start it again. Does not wait."""
-        module = f"services.{name.rpartition('-')[0]}"
+        service = name.rpartition("-")[0]
+        module = self._modules.get(service, f"services.{service}")
         output = self.folder / f"{name}.{next(self._numbers)}.log"
         self.services[name] = Program(module, [], output, {**self.environment, **(environment or {})})
         return self.services[name]
