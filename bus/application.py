@@ -33,6 +33,8 @@ PATIENT_LANES = ("-bulk", "-batch")
 PATIENT_SLOTS = 8
 """Handlers at once for lanes that can wait: few, so that an interactive message never queues behind many of theirs in this process."""
 GRACE_S = 8.0
+GC_OBJECTS = 20_000
+"""New objects before the collector looks: messages are freed by their counts, cycles are rare."""
 Settings = TypeVar("Settings")
 
 
@@ -121,6 +123,7 @@ class Application:
             self._tasks.append(self._watched(run()))
         gc.collect()
         gc.freeze()  # what was made at the start stays: the collector need not walk it between messages
+        gc.set_threshold(GC_OBJECTS, 20, 20)
         self.ready.set()
         log.info("ready", consumers=[registration.durable for registration in self._registered])
 

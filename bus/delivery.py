@@ -1,26 +1,41 @@
 """One delivery of a stored message to a handler, and how it is answered."""
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 
 from bus.subjects import Subjects
 from bus.wire import Incoming, Wire
 
 
-@dataclass(slots=True, eq=False)
 class Delivery:
     """A message from a consumer. `deliveries` counts from 1; `tokens` is the subject without root and version."""
 
-    subject: str
-    tokens: list[str]
-    body: bytes
-    headers: dict[str, str]
-    stream: str
-    seq: int
-    deliveries: int
-    stored_at: datetime
-    reply: str = field(default="", repr=False)
+    __slots__ = ("_headers", "body", "deliveries", "reply", "seq", "stored_at", "stream", "subject", "tokens")
+
+    def __init__(
+        self,
+        subject: str,
+        tokens: list[str],
+        body: bytes,
+        headers: Mapping[str, str] | Incoming,
+        stream: str,
+        seq: int,
+        deliveries: int,
+        stored_at: datetime,
+        reply: str = "",
+    ) -> None:
+        """`headers`: or the message whose headers are read when they are asked for."""
+        self.subject, self.tokens, self.body, self._headers = subject, tokens, body, headers
+        self.stream, self.seq, self.deliveries, self.stored_at, self.reply = stream, seq, deliveries, stored_at, reply
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return self._headers.headers if isinstance(self._headers, Incoming) else self._headers
+
+    @property
+    def raw_headers(self) -> bytes:
+        """The headers as they came, for whoever looks for one; empty where they were not read from a connection."""
+        return self._headers.raw if isinstance(self._headers, Incoming) else b""
 
     def ack(self, nc: Wire) -> None:
         nc.send(self.reply, b"+ACK")
@@ -37,18 +52,9 @@ Handler = Callable[[Delivery], Awaitable[None]]
 
 def from_message(message: Incoming, subjects: Subjects) -> Delivery:
     """Read the ack subject: `$JS.ACK.[<domain>.<account>.]<stream>.<consumer>.<deliveries>.<stream seq>.<consumer seq>.<time>.<pending>`."""
-    tokens = message.reply.split(".")
+    subject, reply = message.subject, message.reply
+    tokens = reply.split(".")
     if len(tokens) >= 11:
         tokens = tokens[2:]
     stored_at = datetime.fromtimestamp(int(tokens[7]) / 1e9, UTC)
-    return Delivery(
-        message.subject,
-        subjects.tokens(message.subject),
-        message.data,
-        message.headers,
-        tokens[2],
-        int(tokens[5]),
-        int(tokens[4]),
-        stored_at,
-        message.reply,
-    )
+    return Delivery(subject, subjects.tokens(subject), message.data, message, tokens[2], int(tokens[5]), int(tokens[4]), stored_at, reply)

@@ -13,7 +13,7 @@ from bus.dead_letters import bury
 from bus.delivery import Delivery, Handler
 from bus.errors import Reject, Retry, TooLarge, Unavailable
 from bus.notices import notify
-from observability.tracing import enter, received, recording, span
+from observability.tracing import carried, enter, received, recording, span
 
 log = structlog.get_logger()
 
@@ -24,7 +24,7 @@ Value = TypeVar("Value")
 
 async def answer(bus: Bus, delivery: Delivery, handler: Handler, service: str) -> None:
     """Run a handler in the message's trace and answer the delivery: ack, nak with delay, or dead letter and ack. In a task of its own."""
-    enter(received(trace_headers(delivery.headers, delivery.body)))
+    enter(carried(delivery.raw_headers) or received(trace_headers(delivery.headers, delivery.body)))
     if not recording():
         await _answer(bus, delivery, handler, service)
         return

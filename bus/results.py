@@ -20,6 +20,8 @@ def total(values: Iterable[int | None]) -> int | None:
 
 def usage_of(attempts: Sequence[AttemptSummaryV1]) -> UsageV1:
     """The usage of all attempts; none used nothing. A count that some provider does not report is unknown in the sum."""
+    if len(attempts) == 1:
+        return attempts[0].usage
     return UsageV1(**{field: total(getattr(attempt.usage, field) for attempt in attempts) for field in UsageV1.model_fields})
 
 

@@ -20,27 +20,27 @@ LARGE_BYTES = 1 << 16
 class Incoming:
     """A message as it came: subject and reply as text, headers unread until they are asked for."""
 
-    __slots__ = ("_headers", "_raw", "data", "reply", "subject")
+    __slots__ = ("_headers", "data", "raw", "reply", "subject")
 
     def __init__(self, subject: str, reply: str, data: bytes, raw: bytes | None) -> None:
         self.subject, self.reply, self.data = subject, reply, data
-        self._raw = raw or b""
+        self.raw = raw or b""
         self._headers: dict[str, str] | None = None
 
     @property
     def status(self) -> str:
         """The inline status that only the server writes ('404', '503' …); '' for a message."""
-        return self._raw[9:12].decode("ascii", "replace") if self._raw[8:9] == b" " else ""
+        return self.raw[9:12].decode("ascii", "replace") if self.raw[8:9] == b" " else ""
 
     @property
     def description(self) -> str:
         """The words after the status."""
-        return self._raw[12 : self._raw.find(b"\r\n")].strip().decode("utf-8", "replace") if self.status else ""
+        return self.raw[12 : self.raw.find(b"\r\n")].strip().decode("utf-8", "replace") if self.status else ""
 
     @property
     def headers(self) -> dict[str, str]:
         if self._headers is None:
-            _, _, lines = self._raw.partition(b"\r\n")
+            _, _, lines = self.raw.partition(b"\r\n")
             self._headers = read_headers(lines) if lines else {}
         return self._headers
 

@@ -17,6 +17,8 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, StatusCode, TraceFlags
 
 TRACEPARENT = re.compile(r"^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})\Z")
+OWN_TRACEPARENT = re.compile(rb"\r\ntraceparent: 00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})\r\n")
+NO_TRACE, NO_SPAN = b"0" * 32, b"0" * 16
 Kind = Literal["consumer", "producer", "client"]
 KINDS: Mapping[Kind, SpanKind] = {"consumer": SpanKind.CONSUMER, "producer": SpanKind.PRODUCER, "client": SpanKind.CLIENT}
 
@@ -74,6 +76,15 @@ def shutdown_tracing() -> None:
     """Send what is still buffered."""
     if _provider is not None:
         _provider.shutdown()
+
+
+def carried(header_block: bytes) -> Trace | None:
+    """The trace in a block of headers that has one and no tracestate, as our own messages do; found without reading the others."""
+    match = OWN_TRACEPARENT.search(header_block)
+    if match is None or b"tracestate" in header_block:
+        return None
+    trace_id, span_id, flags = match.groups()
+    return Trace(trace_id.decode(), span_id.decode(), int(flags, 16)) if trace_id != NO_TRACE and span_id != NO_SPAN else None
 
 
 def received(headers: Mapping[str, str]) -> Trace:

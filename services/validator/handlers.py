@@ -42,7 +42,8 @@ class Handlers:
 
     async def _settle(self, attempt: AttemptFinishedV1, outcome: ResultV1) -> None:
         if await publish_result(self._bus, outcome):
-            log.info("settled", call_id=attempt.call_id, status=outcome.status, error=outcome.error.type if outcome.error else None)
+            tell = log.debug if outcome.status == "succeeded" else log.info
+            tell("settled", call_id=attempt.call_id, status=outcome.status, error=outcome.error.type if outcome.error else None)
         else:
             log.debug("result_exists", call_id=attempt.call_id)
 
