@@ -1,43 +1,34 @@
 """One call: claim it, dial once, publish the attempt (delivery rule 4)."""
 
-import asyncio
-import contextlib
-import time
 from datetime import UTC, datetime
 
-import nats.errors
 import structlog
 from pydantic import ValidationError
 
 from bus.connection import Bus
 from bus.delivery import Delivery
 from bus.errors import Exists, Reject, Retry, TooLarge
-from bus.handling import fault_of
 from bus.journal import claim
 from bus.streams import ACK_WAIT_S
 from contracts.attempt import AttemptFinishedV1
 from contracts.call import CallBegunV1, CallV1
-from contracts.delta import DeltaV1
 from contracts.outcome import AttemptErrorV1
-from observability.tracing import span
 from services.adapters.attempts import Dial, attempt_of
 from services.adapters.cancels import Cancels
-from services.adapters.coalesce import Coalescer
-from services.adapters.protocol import Answer, DeltaPiece, Failure, OnDelta
-from services.adapters.providers import Providers, Unusable
+from services.adapters.dialling import CANCELLED, Dialler
+from services.adapters.protocol import Answer, Failure
+from services.adapters.providers import Providers
 from services.adapters.settings import AdapterSettings
 
 log = structlog.get_logger()
 
-CANCELLED = Failure("cancelled", "cancelled by its producer")
-LEAVING = Failure("outcome_unknown", "the adapter was stopped before the answer came")
-
 
 class Adapter:
-    """Handles calls. The client of a provider does the only I/O beside the bus."""
+    """Handles calls: claimed, dialled and published."""
 
     def __init__(self, bus: Bus, providers: Providers, cancels: Cancels, settings: AdapterSettings) -> None:
         self.bus, self.providers, self.cancels, self.settings = bus, providers, cancels, settings
+        self.dialler = Dialler(bus, providers, cancels)
 
     async def on_call(self, delivery: Delivery) -> None:
         """A call is dialled at most once, by whoever wrote its journal entry."""
@@ -57,7 +48,7 @@ class Adapter:
             cancelled = Failure("cancelled", CANCELLED.message, usage_known_zero=True)
             await self._publish(call, cancelled, Dial(delivery.seq, queue_s, 0.0, None, False))
             return
-        outcome, dial = await self._dial(call, delivery.seq, queue_s)
+        outcome, dial = await self.dialler.dial(call, delivery.seq, queue_s)
         await self._publish(call, outcome, dial)
 
     async def _claimed(self, call: CallV1, delivery: Delivery) -> bool:
@@ -80,70 +71,6 @@ class Adapter:
         await self._publish(call, lost, Dial(delivery.seq, queue_s, 0.0, None, False), late=False)
         return False
 
-    async def _dial(self, call: CallV1, seq: int, queue_s: float) -> tuple[Answer | Failure, Dial]:
-        """Ask the provider, unless a cancel or the deadline comes first. Every way to end is an outcome."""
-        began = time.perf_counter()
-        first_token: list[float] = []
-        origin = call.origin
-
-        async def send(delta: DeltaV1) -> None:
-            with contextlib.suppress(nats.errors.Error):
-                await self.bus.send(self.bus.subjects.delta(origin.tenant, origin.request_id), delta.model_dump_json().encode())
-
-        coalescer = Coalescer(send, origin.request_id, call.n)
-
-        def on_delta(piece: DeltaPiece) -> None:
-            if not first_token:
-                first_token.append(time.perf_counter() - began)
-            coalescer.add(piece)
-
-        outcome = await self._unless_cancelled(call, coalescer, on_delta)
-        took = time.perf_counter() - began
-        return outcome, Dial(seq, queue_s, took, first_token[0] if first_token else None, coalescer.started)
-
-    async def _unless_cancelled(self, call: CallV1, coalescer: Coalescer, on_delta: OnDelta) -> Answer | Failure:
-        """The dial runs in this delivery's own task; a cancel or the end of this process ends it, and its attempt is published all the same."""
-        origin, task = call.origin, asyncio.current_task()
-        assert task is not None
-        try:
-            with self.cancels.told(origin.tenant, origin.request_id, task.cancel):
-                ended = await fault_of(self._ask(call, coalescer, on_delta))
-        except asyncio.CancelledError:
-            task.uncancel()
-            return CANCELLED if self.cancels.cancelled(origin.tenant, origin.request_id) else LEAVING
-        return Failure("outcome_unknown", f"the adapter failed in mid-call: {type(ended).__name__}") if isinstance(ended, Exception) else ended
-
-    async def _ask(self, call: CallV1, coalescer: Coalescer, on_delta: OnDelta) -> Answer | Failure:
-        client = self.providers.client(call.provider)
-        if isinstance(client, Unusable):
-            return Failure("auth", client.why, usage_known_zero=True)
-        offer = self.providers.offer(call.provider, call.model)
-        left_s = (call.origin.deadline - datetime.now(UTC)).total_seconds()
-        timeout_s = min(offer.timeout_s if offer else 120.0, max(left_s, 0.001))
-        operation = "embeddings" if call.embed else "chat"
-        facts = {"gen_ai.operation.name": operation, "gen_ai.provider.name": call.provider, "gen_ai.request.model": call.model}
-        with span(f"{operation} {call.model}", "client", facts) as recording:
-            if call.embed is not None:
-                outcome = await client.embed(call.embed, call.model, timeout_s=timeout_s, idempotency_key=call.call_id)
-            elif call.chat is not None:
-                async with coalescer:
-                    outcome = await client.chat(
-                        call.chat, call.model, timeout_s=timeout_s, idempotency_key=call.call_id, on_delta=on_delta if call.chat.stream else None
-                    )
-                    if call.chat.stream:
-                        await coalescer.close(outcome.finish_reason if isinstance(outcome, Answer) else "error")
-            else:
-                return Failure("invalid_request", "a call carries neither chat nor embed", usage_known_zero=True)
-            if recording is not None and isinstance(outcome, Answer):
-                recording.set_attributes(
-                    {
-                        "gen_ai.usage.input_tokens": outcome.usage.input_tokens or 0,
-                        "gen_ai.usage.output_tokens": outcome.usage.output_tokens or 0,
-                        "gen_ai.response.finish_reasons": [outcome.finish_reason or "unknown"],
-                    }
-                )
-            return outcome
-
     async def _publish(self, call: CallV1, outcome: Answer | Failure, dial: Dial, *, late: bool = True) -> None:
         """Publish the attempt until it is stored. One declared lost meanwhile is published as `late`, if it has an answer."""
         attempt = attempt_of(call, outcome, self.providers.offer(call.provider, call.model), dial, datetime.now(UTC))
@@ -154,7 +81,8 @@ class Adapter:
         except Exists:
             if late and self.settings.journal and isinstance(outcome, Answer):
                 await self._store_late(attempt)
-        log.info(
+        tell = log.debug if isinstance(outcome, Answer) else log.info
+        tell(
             "attempted",
             tenant=call.origin.tenant,
             request_id=call.origin.request_id,

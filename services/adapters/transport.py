@@ -22,6 +22,7 @@ from .sse import SseReader
 from .whole import tell_whole
 
 CONNECT_S = 10.0
+NO_LIMIT = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S)
 LARGE_BYTES = 1 << 20
 """aiohttp wants larger bodies as a file, so that it can yield between writes."""
 AFTER_DONE_S = 0.05
@@ -58,8 +59,8 @@ async def post(session: aiohttp.ClientSession, url: str, payload: bytes, headers
     except ValueError as error:
         raise aiohttp.InvalidURL(url, str(error)) from error
     body = payload if len(payload) <= LARGE_BYTES else io.BytesIO(payload)
-    timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S)
-    return await session.post(target, data=body, headers=headers, allow_redirects=False, timeout=timeout)
+
+    return await session.post(target, data=body, headers=headers, allow_redirects=False, timeout=NO_LIMIT)
 
 
 class HttpClient:
@@ -165,11 +166,12 @@ class HttpClient:
 
     async def _post(self, url: str, payload: bytes, headers: Mapping[str, str], limit_s: float | None) -> Reply:
         """Ask, and wait for the status line; for that of a stream no longer than for its first bytes."""
+        dial = self._post_by(url, payload, headers) if self._post_by is not None else _reply(self._session, url, payload, headers)
+        if limit_s is None:
+            return await dial
         try:
             async with asyncio.timeout(limit_s) as clock:
-                if self._post_by is not None:
-                    return await self._post_by(url, payload, headers)
-                return Reply(await post(self._session, url, payload, headers))
+                return await dial
         except TimeoutError:
             if clock.expired():
                 raise Stalled(f"no first bytes of the stream within {limit_s:g} s") from None
@@ -244,6 +246,10 @@ def _framed(framing: Framing, chunk: bytes) -> list[Event]:
         return framing.feed(chunk)
     except ValueError as error:
         raise Garbled(str(error)) from error
+
+
+async def _reply(session: aiohttp.ClientSession, url: str, payload: bytes, headers: Mapping[str, str]) -> Reply:
+    return Reply(await post(session, url, payload, headers))
 
 
 class Stalled(TimeoutError):

@@ -6,8 +6,10 @@ from decimal import Decimal
 from typing import Any
 
 from contracts.attempt import AttemptFinishedV1
+from contracts.base import Open
 from contracts.cost import CostRecordedV1
-from contracts.outcome import CostBasis, UsageV1
+from contracts.origin import OriginV1
+from contracts.outcome import AttemptSummaryV1, CostBasis, UsageV1
 
 Row = Mapping[str, Any]
 COPIED = ("call_id", "request_id", "tenant", "kind", "route", "lane", "provider", "model", "outcome", "basis", "price_version", "streamed", "late")
@@ -16,7 +18,24 @@ USAGE = tuple(UsageV1.model_fields)
 PG_HAS_NO_NUL = str.maketrans({"\0": "\N{REPLACEMENT CHARACTER}"})
 
 
-def cost_of(attempt: AttemptFinishedV1) -> tuple[Decimal | None, CostBasis]:
+class Metered(Open):
+    """What the meter reads of an attempt; the answer itself stays unread. Fields as in AttemptFinishedV1."""
+
+    origin: OriginV1
+    summary: AttemptSummaryV1
+    response_model: str | None = None
+    cost_basis: CostBasis = "unknown"
+    estimated_cost_usd: Decimal | None = None
+    price_version: str | None = None
+    streamed: bool = False
+    occurred_at: datetime
+
+    @property
+    def call_id(self) -> str:
+        return f"{self.origin.tenant}/{self.origin.request_id}/{self.summary.n}"
+
+
+def cost_of(attempt: Metered | AttemptFinishedV1) -> tuple[Decimal | None, CostBasis]:
     """What the call cost; where nobody can know, what it may have cost, marked as an estimate."""
     known = attempt.summary.cost_usd
     if known is not None:
@@ -26,7 +45,7 @@ def cost_of(attempt: AttemptFinishedV1) -> tuple[Decimal | None, CostBasis]:
     return None, "unknown"
 
 
-def recorded(attempt: AttemptFinishedV1, late: bool) -> CostRecordedV1:
+def recorded(attempt: Metered | AttemptFinishedV1, late: bool) -> CostRecordedV1:
     """The event that tells the cost of a call."""
     origin, summary = attempt.origin, attempt.summary
     cost, basis = cost_of(attempt)
@@ -53,7 +72,7 @@ def recorded(attempt: AttemptFinishedV1, late: bool) -> CostRecordedV1:
     )
 
 
-def row_of(attempt: AttemptFinishedV1, late: bool) -> dict[str, Any]:
+def row_of(attempt: Metered | AttemptFinishedV1, late: bool) -> dict[str, Any]:
     """The ledger's row for a call."""
     return row_of_cost(recorded(attempt, late))
 
@@ -85,4 +104,4 @@ def cost_of_row(row: Row) -> CostRecordedV1:
 def utc_text(moment: datetime) -> str:
     """`2026-11-21T12:00:00.000000Z`."""
     aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-    return aware.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return aware.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"

@@ -11,10 +11,9 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from bus.connection import Bus
 from bus.delivery import Delivery
 from bus.errors import Reject, Retry
-from contracts.attempt import AttemptFinishedV1
 from contracts.cost import CostRecordedV1
 from services.meter.commits import GroupCommit
-from services.meter.entries import Row, cost_of_row, recorded, row_of
+from services.meter.entries import Metered, Row, cost_of_row, recorded, row_of_cost
 from services.meter.ledger import Ledger, key_of, version_of
 from services.meter.report import CostQuestion, report
 
@@ -37,10 +36,10 @@ class Handlers:
         """Commit the call, then tell its cost; where a later version stands in the ledger, that one is the last that is told."""
         outcome = delivery.tokens[1]
         attempt = decode(delivery.body)
-        row = row_of(attempt, late=outcome == "late")
+        event = recorded(attempt, late=outcome == "late")
+        row = row_of_cost(event)
         try:
             if await self._commits.add(row):
-                event = recorded(attempt, late=outcome == "late")
                 await self._bus.publish(self._bus.subjects.cost(event.tenant), event.model_dump_json().encode(), msg_id=f"cost:{event.call_id}:{outcome}")
                 _log(attempt, event)
                 if attempt.summary.outcome != MAY_COME_LATE:
@@ -81,15 +80,15 @@ class Handlers:
         self._ledger.close()
 
 
-def decode(body: bytes) -> AttemptFinishedV1:
+def decode(body: bytes) -> Metered:
     """Raises Reject: an attempt that cannot be read will never be readable."""
     try:
-        return AttemptFinishedV1.model_validate_json(body)
+        return Metered.model_validate_json(body)
     except ValidationError as error:
         raise Reject("undecodable", f"not an attempt: {error.error_count()} errors, the first at {error.errors(include_input=False)[0]['loc']}") from error
 
 
-def _log(attempt: AttemptFinishedV1, event: CostRecordedV1) -> None:
+def _log(attempt: Metered, event: CostRecordedV1) -> None:
     log.info(
         "metered",
         call_id=event.call_id,

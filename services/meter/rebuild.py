@@ -11,9 +11,8 @@ from pydantic import ValidationError
 from bus.connection import Bus
 from bus.reading import extent, pages
 from bus.stored import Stored
-from contracts.attempt import AttemptFinishedV1
 from contracts.cost import CostRecordedV1
-from services.meter.entries import row_of, row_of_cost, utc_text
+from services.meter.entries import Metered, row_of, row_of_cost, utc_text
 from services.meter.ledger import Ledger
 
 COSTS_PAGE = 1000
@@ -77,7 +76,7 @@ def _merge(ledger: Ledger, page: Sequence[Stored], decode: Decode, done: Rebuilt
 
 
 def _attempt_row(stored: Stored) -> dict[str, Any]:
-    return row_of(AttemptFinishedV1.model_validate_json(stored.body), late=".attempt.late." in stored.subject)
+    return row_of(Metered.model_validate_json(stored.body), late=".attempt.late." in stored.subject)
 
 
 def _cost_row(stored: Stored) -> dict[str, Any]:
