@@ -1,20 +1,22 @@
 """Converse over real HTTP: what a server sees verifies as AWS verifies it, and credentials that are not there are said by name."""
 
 import asyncio
-import hashlib
-import hmac
 import json
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import aiohttp
 import pytest
 from aiohttp import web
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 
 from contracts.config import ProviderV1
 from contracts.request import ChatRequestV1
+from services.adapters.bedrock.signature import Keys, signed_headers
 from services.adapters.clients import Misconfigured, client_of
 from services.adapters.protocol import Answer, Failure
 from tests.unit.adapters.test_bedrock_answers import STREAM
@@ -25,25 +27,29 @@ MODEL = "us.anthropic.claude-sonnet-4-5-20250929-v1:0"
 HELLO = {"output": {"message": {"role": "assistant", "content": [{"text": "hi"}]}}, "stopReason": "end_turn", "usage": {"inputTokens": 3}}
 
 
-def signature(method: str, path: str, headers: Mapping[str, str], body: bytes, *, secret: str, region: str, service: str) -> str:
-    """Signature Version 4 as its documentation writes it: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-create-signed-request.html."""
-    signed = sorted(headers)
-    listed = "".join(f"{name}:{headers[name].strip()}\n" for name in signed)
-    canonical = "\n".join([method, quote(path, safe="/-_.~"), "", listed, ";".join(signed), hashlib.sha256(body).hexdigest()])
-    moment = headers["x-amz-date"]
-    scope = f"{moment[:8]}/{region}/{service}/aws4_request"
-    text = "\n".join(["AWS4-HMAC-SHA256", moment, scope, hashlib.sha256(canonical.encode()).hexdigest()])
-    key = f"AWS4{secret}".encode()
-    for part in (moment[:8], region, service, "aws4_request"):
-        key = hmac.new(key, part.encode(), hashlib.sha256).digest()
-    return hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
+def by_botocore(url: str, body: bytes, moment: str, *, region: str, token: str | None) -> str:
+    """The header that botocore's own signer gives at a moment."""
+    request = AWSRequest("POST", url, data=body)
+    request.context["timestamp"] = moment
+    signer = SigV4Auth(Credentials(KEY, SECRET, token), "bedrock", region)
+    request.headers["X-Amz-Date"] = moment
+    if token:
+        request.headers["X-Amz-Security-Token"] = token
+    canonical = signer.canonical_request(request)
+    signature = signer.signature(signer.string_to_sign(request, canonical), request)
+    names = signer.signed_headers(signer.headers_to_sign(request))
+    return f"AWS4-HMAC-SHA256 Credential={signer.scope(request)}, SignedHeaders={names}, Signature={signature}"
 
 
-def test_this_file_signs_as_the_published_test_suite_does() -> None:
+def test_a_call_is_signed_as_in_the_published_test_suite() -> None:
     """AWS Signature Version 4 test suite, post-vanilla."""
-    headers = {"host": "example.amazonaws.com", "x-amz-date": "20150830T123600Z"}
-    found = signature("POST", "/", headers, b"", secret=SECRET, region="us-east-1", service="service")
-    assert found == "5da7c1a2acd57cee7505fc6676e4e544621c30862966e37dddb68e92efbe5d6b"
+    now = datetime(2015, 8, 30, 12, 36, tzinfo=UTC)
+    headers = signed_headers(Keys(KEY, SECRET), "https://example.amazonaws.com/", b"", region="us-east-1", service="service", now=now)
+    assert headers == {
+        "x-amz-date": "20150830T123600Z",
+        "Authorization": "AWS4-HMAC-SHA256 Credential=AKIDEXAMPLE/20150830/us-east-1/service/aws4_request, SignedHeaders=host;x-amz-date, "
+        "Signature=5da7c1a2acd57cee7505fc6676e4e544621c30862966e37dddb68e92efbe5d6b",
+    }
 
 
 async def asked(answer: Any, provider: dict[str, Any], environ: Mapping[str, str], model: str, **fields: Any) -> tuple[Answer | Failure, list[Any]]:
@@ -81,12 +87,8 @@ def test_what_arrives_verifies_as_aws_verifies_it(model: str, token: str | None)
     environ = {**ENVIRON, **({"AWS_SESSION_TOKEN": token} if token else {})}
     outcome, ((path, headers, body),) = ask(environ=environ, model=model)
     assert isinstance(outcome, Answer), outcome
-    scheme, _, rest = headers["Authorization"].partition(" ")
-    fields = dict(field.split("=", 1) for field in rest.split(", "))
-    named = {name: headers[name] for name in fields["SignedHeaders"].split(";")}
-    assert scheme == "AWS4-HMAC-SHA256" and fields["Credential"].startswith(f"{KEY}/") and fields["Credential"].endswith("/eu-west-1/bedrock/aws4_request")
-    assert fields["Signature"] == signature("POST", path, named, body, secret=SECRET, region="eu-west-1", service="bedrock")
-    assert path.startswith("/model/") and path.count("/") == 3 and ":" not in path and named.get("x-amz-security-token") == token
+    assert headers["Authorization"] == by_botocore(f"http://{headers['Host']}{path}", body, headers["X-Amz-Date"], region="eu-west-1", token=token)
+    assert path.startswith("/model/") and path.count("/") == 3 and ":" not in path and headers.get("X-Amz-Security-Token") == token
 
 
 def test_a_stream_of_events_is_read() -> None:

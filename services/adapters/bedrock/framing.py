@@ -6,6 +6,7 @@ CRC of it all; big-endian.
 
 import struct
 import zlib
+from functools import lru_cache
 
 from pydantic_core import to_json
 
@@ -64,15 +65,20 @@ def _event(message: bytes) -> Event:
     if zlib.crc32(message[: -CRC.size]) != CRC.unpack_from(message, len(message) - CRC.size)[0]:
         raise ValueError("the checksum of a message does not hold")
     begin = PRELUDE.size + PRELUDE.unpack_from(message)[1]
+    name, said = _named(message[PRELUDE.size : begin])
+    return Event(said or message[begin : -CRC.size].decode("utf-8", "replace"), name)
+
+
+@lru_cache(maxsize=256)
+def _named(raw: bytes) -> tuple[str, str | None]:
+    """What a message with these headers is called, and what it says in place of its payload: the headers of most are the same."""
     try:
-        headers = _headers(message[PRELUDE.size : begin])
+        headers = _headers(raw)
     except (struct.error, IndexError, KeyError) as error:
         raise ValueError(f"the headers of a message cannot be read: {error!r}") from None
-    payload = message[begin : -CRC.size].decode("utf-8", "replace")
     if headers.get(":message-type") == "error":
-        said = {"code": headers.get(":error-code"), "message": headers.get(":error-message")}
-        return Event(to_json(said).decode(), ERROR)
-    return Event(payload, headers.get(":exception-type") or headers.get(":event-type") or "message")
+        return ERROR, to_json({"code": headers.get(":error-code"), "message": headers.get(":error-message")}).decode()
+    return headers.get(":exception-type") or headers.get(":event-type") or "message", None
 
 
 def _headers(raw: bytes) -> dict[str, str]:
