@@ -17,7 +17,7 @@ from tests.support.stack import SERVICES, Stack
 
 DIALS = "adapters"
 STREAMS = tuple(streams())
-LED = ("REQUESTS", "CALLS", "ATTEMPTS", "RESULTS", "JOURNAL")
+LED = ("CALLS", "RESULTS", "ATTEMPTS", "JOURNAL", "REQUESTS")
 TAKES_OVER_S, CATCHES_UP_S = 30.0, 60.0
 
 
