@@ -1,10 +1,13 @@
 """Offers: the configuration joined with what is known of types and models."""
 
+import re
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from catalog.kinds import kinds
 from catalog.models import Catalog, Offer
 from contracts.config import ConfigV1
 from contracts.outcome import UsageV1
@@ -66,3 +69,16 @@ def test_a_capability_that_nobody_denies_is_present() -> None:
     assert local.can("tools") and not local.can("vision")
     assert not offer({"id": "m"}, kind="local").can("tools")
     assert offer({"id": "m", "capabilities": ["tools"]}, kind="local").can("tools")
+
+
+UNDESCRIBED = frozenset({"gemini", "cohere", "openai_responses"})
+"""Protocols whose section is still to be written."""
+
+
+def test_every_provider_type_stands_in_the_page_of_providers() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "providers.md").read_text(encoding="utf-8")
+    headings = " ".join(line for line in page.splitlines() if line.startswith("## "))
+    missing = {
+        name for name, kind in kinds().items() if kind.protocol not in UNDESCRIBED and f"| `{name}` |" not in page and not re.search(rf"\b{name}\b", headings)
+    }
+    assert not missing, "say in docs/providers.md what works there"
