@@ -209,7 +209,8 @@ def test_an_error_in_a_stream_of_a_200() -> None:
 def test_keys_that_a_provider_echoes_do_not_leave_the_client() -> None:
     body = {"type": "error", "error": {"type": "authentication_error", "message": f"invalid x-api-key {KEY}"}}
     failure = failed(ask(answering(401, body, retry_after="3")))
-    assert KEY not in repr(failure) and (failure.type, failure.retry_after_s, failure.usage_known_zero) == ("auth", 3, True)
+    assert failure.message == "invalid x-api-key ***" and KEY not in repr(failure)
+    assert (failure.type, failure.retry_after_s, failure.usage_known_zero) == ("auth", 3, True)
 
 
 def test_a_redirect_is_not_followed_with_the_key() -> None:

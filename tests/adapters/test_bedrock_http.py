@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -136,6 +137,14 @@ def client(environ: Mapping[str, str], **fields: Any) -> Any:
             return client_of(ProviderV1.model_validate(given), session, environ)
 
     return asyncio.run(run())
+
+
+def test_without_botocore_the_extra_is_named_and_keys_of_the_environment_sign_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "botocore.session", None)
+    with pytest.raises(Misconfigured, match=r"headrace\[aws\]"):
+        client({}, options={"region": "eu-west-1", "profile": "work"})
+    outcome, _ = ask()
+    assert isinstance(outcome, Answer)
 
 
 def test_a_region_is_asked_for_by_name() -> None:

@@ -54,17 +54,17 @@ BY_MESSAGE: tuple[tuple[re.Pattern[str], FailureType], ...] = (
 def failure_of(status: int, headers: Mapping[str, str], body: bytes, now: datetime) -> Failure:
     """An answer with an error status. `headers` looks names up without regard to case."""
     error = _error_in(body)
-    kind = _type(status, error)
+    kind, advice = _type(status, error), retry_after_s(headers, now)
     should_retry = headers.get("x-should-retry")
     if kind == "invalid_request" and should_retry == "true":
         kind = "unavailable"
-    elif kind == "rate_limited" and should_retry == "false":
+    elif kind == "rate_limited" and should_retry == "false" and advice is None:
         kind = "quota_exhausted"
     return Failure(
         type=kind,
         message=text_or_none(error.get("message")) or f"HTTP {status} without a message",
         provider_code=text_or_none(error.get("type")) or str(status),
-        retry_after_s=retry_after_s(headers, now),
+        retry_after_s=advice,
         usage_known_zero=status not in MAYBE_BILLED,
     )
 

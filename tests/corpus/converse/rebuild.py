@@ -37,6 +37,8 @@ def case(recording: Recording) -> Case | NotApplicable:
     assert found is not None, recording.route
     if isinstance(recording.request, str):
         return NotApplicable("the recorded request is not JSON")
+    if not recording.request.get("messages"):
+        return NotApplicable("a stored prompt in place of messages")
     try:
         request = request_of(deepcopy(recording.request), streamed=found[3] == "converse-stream")
     except ValidationError as error:

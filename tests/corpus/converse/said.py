@@ -38,6 +38,7 @@ FAILED = {
     "ModelErrorException": "unavailable",
     "ModelStreamErrorException": "unavailable",
 }
+STATUSES = {401: "auth", 403: "auth", 408: "timeout", 424: "unavailable", 429: "rate_limited", 500: "unavailable", 503: "overloaded"}
 WORDS = ("input tokens exceeded", "input is too long", "prompt is too long", "too many input tokens")
 Block = dict[str, Any]
 
@@ -51,7 +52,8 @@ def expected(recording: Recording) -> Expected | ExpectedFailure | NotApplicable
             answer = client.converse(modelId="recorded", messages=[{"role": "user", "content": [{"text": "recorded"}]}])
             return _answer(answer["output"]["message"]["content"], answer["stopReason"], answer["usage"], streamed=False)
         events = client.converse_stream(modelId="recorded", messages=[{"role": "user", "content": [{"text": "recorded"}]}])["stream"]
-        return _answer(*_gathered(list(events)), streamed=True)
+        content, reason, usage = _gathered(list(events))
+        return _answer(content, reason, usage, streamed=True) if reason else ExpectedFailure("truncated_stream")
     except (ClientError, EventStreamError) as error:
         return _failure(error)
 
@@ -144,7 +146,7 @@ def _answer(content: list[Block], reason: str, usage: dict[str, Any], *, streame
         reasoning="".join(said["reasoningText"]["text"] for said in reasoning if "reasoningText" in said),
         tool_calls=tuple(ToolCall(call["name"], call["input"], call["toolUseId"]) for call in own),
         server_tools=tuple(call["name"] for call in calls if call.get("type") == "server_tool_use"),
-        finish_reason=FINISHED[reason],
+        finish_reason=FINISHED.get(reason, "stop"),
         usage=_usage(usage),
         streamed=streamed,
         extra={
@@ -168,6 +170,8 @@ def _opaque(block: Block) -> str | None:
 
 def _usage(usage: dict[str, Any]) -> dict[str, int | None]:
     read, written = usage.get("cacheReadInputTokens"), usage.get("cacheWriteInputTokens")
+    if not usage:
+        return {"input_tokens": None, "output_tokens": None}
     return {
         "input_tokens": usage["inputTokens"] + (read or 0) + (written or 0),
         "output_tokens": usage["outputTokens"],
@@ -181,5 +185,5 @@ def _failure(error: ClientError | EventStreamError) -> ExpectedFailure:
     code, words = said["Code"], said.get("Message", "").lower()
     if any(text in words for text in WORDS):
         return ExpectedFailure("context_too_long")
-    named = FAILED.get(code[:1].upper() + code[1:])
-    return ExpectedFailure(named or "invalid_request")
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    return ExpectedFailure(FAILED.get(code[:1].upper() + code[1:]) or STATUSES.get(status, "invalid_request"))

@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 from tests.corpus.bodies import differ, refusal
 
 ALLOWED = {
-    "null or absent": "a field that is null asks for nothing",
+    "null, empty or absent": "a field that is null, and a list or a text at the top that is empty, ask for nothing",
     "a text as a string": "API reference: a string is short for an array of one text block; so it is in system and in tool results",
     "turns in a row": "API reference: consecutive turns of one role are combined into one",
     "stream: false": "the default",
@@ -34,7 +34,7 @@ def accepted(sent_request: Any) -> str | None:
 
 
 def _same(request: dict[str, Any]) -> dict[str, Any]:
-    asked: dict[str, Any] = _without_defaults(request)
+    asked: dict[str, Any] = {name: value for name, value in _without_defaults(request).items() if value not in ([], "")}
     if "system" in asked:
         asked["system"] = _blocks(asked["system"])
     asked["messages"] = _turns(asked["messages"])

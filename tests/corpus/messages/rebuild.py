@@ -102,13 +102,13 @@ def _known(kind: str, block: dict[str, Any]) -> dict[str, Any] | None:
     if kind == "text":
         return {"type": "text", "content": block["text"]}
     if kind == "thinking":
-        return {"type": "reasoning", "content": block["thinking"], "signature": block["signature"]}
+        return {"type": "reasoning", "content": block["thinking"], "signature": block.get("signature")}
     if kind == "redacted_thinking":
         return {"type": "reasoning", "encrypted": block["data"]}
     if kind == "tool_use":
         return {"type": "tool_call", "id": block["id"], "name": block["name"], "arguments": block["input"]}
     if kind == "tool_result":
-        content = block.get("content", "")
+        content = block.get("content") or ""
         response = content if isinstance(content, str) else [_part(inner) for inner in content]
         return {"type": "tool_call_response", "id": block["tool_use_id"], "response": response, "is_error": bool(block.get("is_error"))}
     if kind in ("server_tool_use", "mcp_tool_use"):

@@ -30,15 +30,32 @@ FAILED: tuple[tuple[type[anthropic.APIError], str], ...] = (
     (anthropic.NotFoundError, "invalid_request"),
     (anthropic.InternalServerError, "unavailable"),
 )
-TYPES = {"overloaded_error": "overloaded", "timeout_error": "timeout", "billing_error": "quota_exhausted", "request_too_large": "context_too_long"}
-WORDS = {"prompt is too long": "context_too_long", "exceed context limit": "context_too_long", "credit balance is too low": "quota_exhausted"}
+TYPES = {
+    "api_error": "unavailable",
+    "authentication_error": "auth",
+    "billing_error": "quota_exhausted",
+    "overloaded_error": "overloaded",
+    "permission_error": "auth",
+    "rate_limit_error": "rate_limited",
+    "request_too_large": "context_too_long",
+    "timeout_error": "timeout",
+}
+STATUSES = {408: "timeout", 413: "context_too_long", 504: "timeout", 529: "overloaded"}
+WORDS = {
+    "prompt is too long": "context_too_long",
+    "exceed context limit": "context_too_long",
+    "credit balance is too low": "quota_exhausted",
+    "specified api usage limits": "quota_exhausted",
+    "content filtering policy": "content_filtered",
+}
 SERVER_CALLS = ("server_tool_use", "mcp_tool_use")
 
 
 def expected(recording: Recording) -> Expected | ExpectedFailure | NotApplicable:
     streamed, _PLAYER.recording = bool(recording.request.get("stream")), recording
     try:
-        return _answer(_read(streamed), streamed)
+        message = _read(streamed)
+        return _answer(message, streamed) if message.stop_reason or not streamed else ExpectedFailure("truncated_stream")
     except anthropic.APIStatusError as error:
         return _failure(error)
 
@@ -85,7 +102,7 @@ def _answer(message: BetaMessage, streamed: bool) -> Expected:
         reasoning="".join(block.thinking for block in blocks if block.type == "thinking"),
         tool_calls=tuple(ToolCall(block.name, block.input, block.id) for block in blocks if block.type == "tool_use"),
         server_tools=tuple(block.name for block in blocks if block.type in SERVER_CALLS),
-        finish_reason=FINISHED[str(message.stop_reason)],
+        finish_reason=FINISHED.get(str(message.stop_reason), "stop"),
         usage=_usage(message),
         response_id=message.id,
         response_model=message.model,
@@ -121,7 +138,7 @@ def _usage(message: BetaMessage) -> dict[str, int | None]:
 
 def _failure(error: anthropic.APIStatusError) -> ExpectedFailure:
     words = str(error.message).lower()
-    kind = next((meaning for text, meaning in WORDS.items() if text in words), None) or TYPES.get(str(error.type))
+    kind = next((meaning for text, meaning in WORDS.items() if text in words), None) or TYPES.get(str(error.type)) or STATUSES.get(error.status_code)
     kind = kind or next((name for wanted, name in FAILED if isinstance(error, wanted)), "invalid_request")
     return ExpectedFailure(kind, _advice(error.response.headers.get("retry-after")))
 

@@ -65,6 +65,7 @@ def test_the_advice_to_wait(headers: dict[str, str], seconds: float | None) -> N
 def test_what_the_provider_says_of_another_try_decides_where_the_status_does_not() -> None:
     assert failed(400, "invalid_request_error", x_should_retry="true").type == "unavailable"
     assert failed(429, "rate_limit_error", x_should_retry="false").type == "quota_exhausted"
+    assert failed(429, "rate_limit_error", x_should_retry="false", retry_after="9").type == "rate_limited"
     assert failed(529, "overloaded_error", x_should_retry="true").type == "overloaded"
 
 
