@@ -3,11 +3,12 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 
 import nats
 import nats.errors
 import structlog
-from pydantic import BaseModel
+from pydantic_core import from_json
 
 from bus.access import access
 from bus.errors import Exists, Full, TooLarge, Unavailable
@@ -27,13 +28,21 @@ ACK_TIMEOUT_S = 5.0
 HEADER_ROOM_BYTES = 4096
 
 
-class Ack(BaseModel):
+@dataclass(slots=True)
+class Ack:
     """A publish ack. `duplicate` means: not stored."""
 
     stream: str = ""
     seq: int = 0
     duplicate: bool = False
     error: ApiError | None = None
+
+
+def read_ack(data: bytes) -> Ack:
+    """The server's answer to a publish or a deletion."""
+    fields = from_json(data)
+    error = fields.get("error")
+    return Ack(fields.get("stream", ""), fields.get("seq", 0), fields.get("duplicate", False), None if error is None else ApiError.model_validate(error))
 
 
 class Bus:
@@ -159,7 +168,7 @@ class Bus:
                 sent["Nats-Expected-Last-Subject-Sequence-Subject"] = none_on
         block = header_block(sent) if sent else b""
         while True:
-            ack = Ack.model_validate_json((await self._replies.ask(subject, body, block, ACK_TIMEOUT_S)).data)
+            ack = read_ack((await self._replies.ask(subject, body, block, ACK_TIMEOUT_S)).data)
             if ack.error is None:
                 return ack
             if ack.error.err_code != WRITE_IN_FLIGHT:
@@ -253,7 +262,7 @@ class Bus:
 
     async def delete(self, stream: str, seq: int) -> None:
         """Remove one message; one that is gone already is fine. Raises Unavailable."""
-        answer = Ack.model_validate_json((await self.request(f"$JS.API.STREAM.MSG.DELETE.{stream}", b'{"seq":%d,"no_erase":true}' % seq)).data)
+        answer = read_ack((await self.request(f"$JS.API.STREAM.MSG.DELETE.{stream}", b'{"seq":%d,"no_erase":true}' % seq)).data)
         if answer.error is not None and answer.error.err_code not in GONE_ALREADY:
             raise Unavailable(f"stream {stream!r}, deleting {seq}: {answer.error.description} ({answer.error.err_code})")
 
