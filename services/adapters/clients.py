@@ -43,6 +43,10 @@ PLAIN_OPTIONS = frozenset({"api_version", "location", "profile", "project", "reg
 """Options that may stand in messages; all others count as secrets."""
 
 
+VERSION = re.compile(r"/v\d+[a-z]*\d*$")
+"""The last segment of a base URL: v1, v1beta, v1beta1, v1alpha."""
+
+
 class Misconfigured(ValueError):
     """A provider that cannot be asked as it is configured; says what to do."""
 
@@ -124,13 +128,19 @@ EXTRAS = {"google": "google-auth: install headrace[google]", "aws": "botocore: i
 def address(provider: ProviderV1, kind: ProviderKind, options: Mapping[str, str], environ: Mapping[str, str]) -> str:
     """The base URL, with {names} taken from the provider's options; {host} is that of the location, as the kind's settings list them."""
     if provider.base_url:
-        return expand(provider.base_url, environ)
+        return versioned(expand(provider.base_url, environ), kind.settings.get("version"))
     hosts = kind.settings.get("hosts", {})
     host = hosts.get(options.get("location", "global"), hosts.get("other", "")).format_map(options)
     try:
         return kind.base_url.format_map({"host": host, **options})
     except KeyError as missing:
         raise Misconfigured(f"provider {provider.id!r} needs 'options.{missing.args[0]}' (or a 'base_url') in the configuration") from None
+
+
+def versioned(base_url: str, version: str | None) -> str:
+    """Google's own SDK wants the API's version apart from the base URL, so some leave it out: then it is the kind's."""
+    bare = base_url.strip().rstrip("/")
+    return base_url if version is None or VERSION.search(bare) else f"{bare}/{version}"
 
 
 def key_header(kind: ProviderKind, key: str) -> dict[str, str]:

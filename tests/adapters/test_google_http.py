@@ -198,6 +198,21 @@ def test_the_location_names_the_host(options: dict[str, str], url: str) -> None:
     assert address(configured, kind_of("vertex"), options, {}) == url
 
 
+@pytest.mark.parametrize(
+    ("type_name", "given", "dialled"),
+    [
+        ("gemini", "https://g.example", "https://g.example/v1beta"),
+        ("gemini", "https://g.example/v1/account/google-ai-studio/", "https://g.example/v1/account/google-ai-studio/v1beta"),
+        *(("gemini", f"https://g.example/{version}", f"https://g.example/{version}") for version in ("v1", "v1beta", "v1alpha")),
+        ("vertex", "https://aiplatform.googleapis.com", "https://aiplatform.googleapis.com/v1beta1"),
+        ("cohere", "https://c.example", "https://c.example"),
+    ],
+)
+def test_a_base_url_without_a_version_gets_googles(type_name: str, given: str, dialled: str) -> None:
+    configured = ProviderV1.model_validate({"id": "g", "type": type_name, "base_url": given, "models": [{"id": "m"}]})
+    assert address(configured, kind_of(type_name), {}, {}) == dialled
+
+
 def test_without_google_auth_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     server = Google()
     monkeypatch.setitem(sys.modules, "google.auth", None)
