@@ -103,6 +103,8 @@ def credentials(provider: ProviderV1, kind: ProviderKind, options: Mapping[str, 
 
 
 def _google(provider: ProviderV1, options: Mapping[str, str], environ: Mapping[str, str]) -> Credentials:
+    if not provider.base_url and not options.get("project"):
+        raise Misconfigured(f"provider {provider.id!r} needs 'options.project' in the configuration, or an 'api_key' for Vertex AI's express mode")
     tokens = tokens_of(options, environ, expand(provider.base_url, environ) if provider.base_url else None)
     return {"authorize": tokens.authorize, "renew": tokens.renew} if tokens is not None else {}
 

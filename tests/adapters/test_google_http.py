@@ -225,6 +225,15 @@ def test_without_google_auth_the_extra_is_named(monkeypatch: pytest.MonkeyPatch)
     run(server, use)
 
 
+def test_vertex_without_a_project_and_without_a_key_is_refused_by_name() -> None:
+    async def use(session: aiohttp.ClientSession) -> None:
+        configured = ProviderV1.model_validate({"id": "g", "type": "vertex", "models": [{"id": "m"}]})
+        with pytest.raises(Misconfigured, match=r"'g' needs 'options.project'"):
+            client_of(configured, session, {})
+
+    run(Google(), use)
+
+
 def test_texts_above_the_limit_go_in_several_calls_and_come_back_in_order() -> None:
     def vectors(body: Any) -> Any:
         return {"embeddings": [{"values": [float(one["content"]["parts"][0]["text"])]} for one in body["requests"]]}

@@ -20,6 +20,7 @@ from contracts.content import (
 
 from ..conversion import Conversion, Unconvertible
 from ..protocol import Body
+from ..results import parts_in
 
 PLAN = "tool_plan"
 """In provider_data: the reasoning is Cohere's plan of the calls beside it."""
@@ -54,7 +55,9 @@ def _answer(part: ToolCallResponsePart, conversion: Conversion) -> Body:
     """Text and documents as they are; anything else as JSON."""
     if part.is_error:
         conversion.dropped("tool_call_response.is_error")
-    content = part.response
+    parts = parts_in(part.response)
+    texts = [one.content for one in parts if isinstance(one, TextPart)]
+    content = [{"type": "text", "text": text} for text in texts] if texts and len(texts) == len(parts) else part.response
     if not isinstance(content, str) and not _is_blocks(content):
         content = to_json(content).decode()
     return {"role": "tool", "tool_call_id": part.id, "content": content}

@@ -1,7 +1,6 @@
 """Our parts as Google's, and Google's as ours; what only Google understands travels in `provider_data`, under Google's own names."""
 
 import mimetypes
-from typing import Any
 
 from pydantic_core import to_json
 
@@ -22,6 +21,7 @@ from contracts.content import (
 from ..conversion import Conversion, Unconvertible
 from ..protocol import Body
 from ..reading import text_or_none
+from ..results import parts_in
 
 SERVER_SIDE = ("executableCode", "codeExecutionResult", "toolCall", "toolResponse")
 """What the model did with tools on Google's side: sent back as it came."""
@@ -45,10 +45,8 @@ def outgoing(part: Part, where: str, calls: Calls, conversion: Conversion) -> Bo
             return {"functionResponse": _response(part, where, calls), **_kept(part)}
         case ReasoningPart():
             return _thought(part, conversion)
-        case BlobPart():
-            return {"inlineData": {"mimeType": part.mime_type, "data": part.content}, **_kept(part)}
-        case UriPart() | FilePart():
-            return {**_linked(part), **_kept(part)}
+        case BlobPart() | UriPart() | FilePart():
+            return {**_media_of(part), **_kept(part)}
         case _:
             return _server_side(part, conversion)
 
@@ -75,14 +73,23 @@ def _response(part: ToolCallResponsePart, where: str, calls: Calls) -> Body:
     if not isinstance(name, str):
         raise Unconvertible(f"{where}: Google wants the function's name, and no earlier part of type 'tool_call' has the id {part.id!r}")
     named = {} if call is not None and (call.provider_data or {}).get(INVENTED_ID) else {"id": part.id}
-    return {**further, **named, "name": name, "response": _struct(part)}
+    return {**further, **named, "name": name, **_answer(part)}
 
 
-def _struct(part: ToolCallResponsePart) -> Any:
-    """Google takes an object; its documentation names the keys `output` and `error` for what is none."""
+def _answer(part: ToolCallResponsePart) -> Body:
+    """Google takes an object; its documentation names the keys `output` and `error` for what is none. Media stand beside it."""
     if isinstance(part.response, dict):
-        return part.response if not part.is_error or "error" in part.response else {"error": part.response}
-    return {"error" if part.is_error else "output": part.response}
+        return {"response": part.response if not part.is_error or "error" in part.response else {"error": part.response}}
+    key, parts = "error" if part.is_error else "output", parts_in(part.response)
+    if not parts:
+        return {"response": {key: part.response}}
+    texts = [one.content for one in parts if isinstance(one, TextPart)]
+    media = [_media_of(one) for one in parts if not isinstance(one, TextPart)]
+    return {"response": {key: "\n".join(texts)} if texts else {}, **({"parts": media} if media else {})}
+
+
+def _media_of(part: BlobPart | UriPart | FilePart) -> Body:
+    return {"inlineData": {"mimeType": part.mime_type, "data": part.content}} if isinstance(part, BlobPart) else _linked(part)
 
 
 def _thought(part: ReasoningPart, conversion: Conversion) -> Body | None:
@@ -107,12 +114,22 @@ def _linked(part: UriPart | FilePart) -> Body:
 
 
 def _server_side(part: ServerToolCallPart | ServerToolCallResponsePart, conversion: Conversion) -> Body | None:
-    kept = _kept(part)
+    kept = _kept(part) or _by_hand(part)
     if any(name in kept for name in SERVER_SIDE):
         return kept
     if not (part.provider_data or {}).get(ANNOTATION):
         conversion.dropped(f"part of type {part.type!r} of another provider")
     return None
+
+
+def _by_hand(part: ServerToolCallPart | ServerToolCallResponsePart) -> Body:
+    """Code and its result as a conversation written by hand tells them."""
+    told, named = part.arguments if isinstance(part, ServerToolCallPart) else part.response, {"id": part.id} if part.id else {}
+    if part.provider_data or not isinstance(told, dict):
+        return {}
+    if isinstance(part, ServerToolCallPart):
+        return {"executableCode": {**named, **told}} if part.name == "code_execution" and "code" in told else {}
+    return {"codeExecutionResult": {**named, **told}} if "outcome" in told else {}
 
 
 def incoming(wire: Body, invented_id: str) -> Part | None:

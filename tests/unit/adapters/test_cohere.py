@@ -48,6 +48,7 @@ def test_a_conversation_with_calls_is_written_in_cohere_words() -> None:
         },
         {"role": "tool", "parts": [{"type": "tool_call_response", "id": "1", "response": {"x": 1}}]},
         {"role": "tool", "parts": [{"type": "tool_call_response", "id": "2", "response": [{"type": "document", "document": {"data": "d"}}]}]},
+        {"role": "tool", "parts": [{"type": "tool_call_response", "id": "3", "response": [{"type": "text", "content": "t"}]}]},
         {"role": "assistant", "parts": [{"type": "text", "content": "so", "provider_data": {"citations": [{"text": "so"}]}}]},
     ]
     wire, warnings = body(turns)
@@ -64,6 +65,7 @@ def test_a_conversation_with_calls_is_written_in_cohere_words() -> None:
         },
         {"role": "tool", "tool_call_id": "1", "content": '{"x":1}'},
         {"role": "tool", "tool_call_id": "2", "content": [{"type": "document", "document": {"data": "d"}}]},
+        {"role": "tool", "tool_call_id": "3", "content": [{"type": "text", "text": "t"}]},
         {"role": "assistant", "content": [{"type": "text", "text": "so"}], "citations": [{"text": "so"}]},
     ]
 

@@ -215,3 +215,37 @@ def test_what_cached_content_holds_is_not_sent_again_and_that_is_said() -> None:
     wire, warnings = body([{"role": "system", "content": "s"}, USER], tools=[TOOL], tool_choice="auto", sampling={"seed": 1}, provider_options=options)
     assert sorted(wire) == ["cachedContent", "contents", "generationConfig"]
     assert len(warnings) == 3 and all("beside cachedContent" in warning for warning in warnings)
+
+
+def test_a_tool_may_answer_with_media_beside_its_text() -> None:
+    answered = [
+        {"type": "text", "content": "here"},
+        {"type": "blob", "modality": "image", "mime_type": "image/png", "content": "AAAA"},
+        {"type": "uri", "modality": "document", "uri": "https://x/a.pdf"},
+    ]
+    turns: list[dict[str, Any]] = [
+        USER,
+        {"role": "assistant", "parts": [call("1", "f")]},
+        {"role": "tool", "parts": [answer("1", answered), answer("1", [1, 2])]},
+    ]
+    assert [part["functionResponse"] for part in body(turns)[0]["contents"][2]["parts"]] == [
+        {
+            "id": "1",
+            "name": "f",
+            "response": {"output": "here"},
+            "parts": [
+                {"inlineData": {"mimeType": "image/png", "data": "AAAA"}},
+                {"fileData": {"fileUri": "https://x/a.pdf", "mimeType": "application/pdf"}},
+            ],
+        },
+        {"id": "1", "name": "f", "response": {"output": [1, 2]}},
+    ]
+
+
+def test_code_that_was_run_may_be_told_by_hand() -> None:
+    code, result = {"language": "PYTHON", "code": "1+1"}, {"outcome": "OUTCOME_OK", "output": "2"}
+    parts = [{"type": "server_tool_call", "id": "c", "name": "code_execution", "arguments": code}, {"type": "server_tool_call_response", "response": result}]
+    assert body([USER, {"role": "assistant", "parts": parts}])[0]["contents"][1]["parts"] == [
+        {"executableCode": {"id": "c", **code}},
+        {"codeExecutionResult": result},
+    ]
