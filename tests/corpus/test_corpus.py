@@ -10,10 +10,6 @@ from tests.corpus.replaying import Judge, asked, judges, unclaimed, verdicts
 from tests.corpus.run import CORPUS, absent, mismatches
 from tests.corpus.serving import replaying
 
-PENDING = frozenset({"local/responses", "azure/responses", "deepseek/responses", "openai/responses", "openrouter/responses", "xai/responses"})
-"""Providers, or a provider's kinds, whose protocols have no judge yet."""
-
-
 pytestmark = pytest.mark.skipif(absent(CORPUS) is not None, reason=str(absent(CORPUS)))
 
 
@@ -21,21 +17,22 @@ pytestmark = pytest.mark.skipif(absent(CORPUS) is not None, reason=str(absent(CO
 def test_every_recording_is_equal_or_not_applicable_for_a_reason() -> None:
     found = asyncio.run(verdicts(CORPUS, list(recordings(CORPUS))))
     assert found
-    without = {name for name in unclaimed(found) if name not in PENDING and name.partition("/")[0] not in PENDING}
-    assert not without, "no protocol claims these; write their judge in tests/corpus/protocols"
-    wrong = [verdict for verdict in found if verdict.differences and verdict.differences[0][0] != "unclaimed"]
+    assert not unclaimed(found), "no protocol claims these; write their judge in tests/corpus/protocols"
+    wrong = [verdict for verdict in found if verdict.differences]
     assert not wrong, "\n".join(mismatches(wrong))
 
 
 def shortest_streams() -> list[tuple[Recording, Judge, Case]]:
-    """The shortest whole recorded stream of each provider, with its case."""
-    found: dict[str, tuple[Recording, Judge, Case]] = {}
+    """The shortest whole recorded stream of each provider in each of its protocols, with its case."""
+    found: dict[tuple[str, str], tuple[Recording, Judge, Case]] = {}
     for recording in sorted(recordings(CORPUS), key=lambda one: len(one.response)):
-        if "stream" not in recording.features or recording.status != 200 or recording.provider in found:
+        if "stream" not in recording.features or recording.status != 200:
             continue
-        for judge in judges().values():
-            if judge.claims(recording) and isinstance(case := judge.case(recording), Case) and getattr(case.request, "stream", False):
-                found[recording.provider] = recording, judge, case
+        for name, judge in judges().items():
+            if (key := (recording.provider, name)) in found or not judge.claims(recording):
+                continue
+            if isinstance(case := judge.case(recording), Case) and getattr(case.request, "stream", False):
+                found[key] = recording, judge, case
     return list(found.values())
 
 

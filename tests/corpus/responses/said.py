@@ -1,0 +1,148 @@
+"""What a recorded response says, read by the official SDK over a transport that plays the recording."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+import openai
+from openai.types.responses import Response
+
+from catalog.kinds import kind_of
+from contracts.request import ChatRequestV1
+from services.adapters.openai_responses.wire import Responses
+from services.adapters.protocol import Answer
+from tests.corpus.recording import Expected, ExpectedFailure, NotApplicable, Recording, ToolCall
+
+FRAMED = frozenset({"content-encoding", "transfer-encoding", "content-length"})
+CODES = {
+    "insufficient_quota": "quota_exhausted",
+    "context_length_exceeded": "context_too_long",
+    "content_filter": "content_filtered",
+    "invalid_api_key": "auth",
+    "rate_limit_exceeded": "rate_limited",
+}
+STATUSES = {401: "auth", 402: "quota_exhausted", 403: "auth", 408: "timeout", 413: "context_too_long", 429: "rate_limited", 504: "timeout"}
+INCOMPLETE = {"max_output_tokens": "length", "content_filter": "content_filter"}
+ENDS = ("response.completed", "response.incomplete", "response.failed")
+ANSWERING = ("_output", "_response", "compaction", "additional_tools")
+
+
+class _Player(httpx.BaseTransport):
+    """Answers whatever is asked with one recording."""
+
+    recording: Recording
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        headers = {name: value for name, value in self.recording.response_headers.items() if name not in FRAMED}
+        return httpx.Response(self.recording.status, headers=headers, content=self.recording.response)
+
+
+_PLAYER = _Player()
+_CLIENT = openai.OpenAI(api_key="nobody", base_url="http://recorded.test/v1", max_retries=0, http_client=httpx.Client(transport=_PLAYER))  # type: ignore[arg-type]  # wants httpx2, takes httpx
+
+
+def expected(recording: Recording) -> Expected | ExpectedFailure | NotApplicable:
+    streamed, _PLAYER.recording = bool(recording.request.get("stream")), recording
+    try:
+        made = _CLIENT.responses.create(model="recorded", input="recorded", stream=streamed)
+        response = made if isinstance(made, Response) else _last(made)
+    except openai.APIError as error:
+        return _failure(recording, error)
+    if response is None:
+        return ExpectedFailure("truncated_stream")
+    if response.error is not None:
+        return ExpectedFailure(CODES.get(response.error.code, "unavailable"))
+    return _answer(response, streamed)
+
+
+def _last(events: Any) -> Response | None:
+    """The response of the last event; its items from their own events where it holds none."""
+    items = []
+    for event in events:
+        if event.type == "response.output_item.done":
+            items.append(event.item)
+        elif event.type in ENDS:
+            response: Response = event.response
+            response.output = response.output or items
+            return response
+    return None
+
+
+def _answer(response: Response, streamed: bool) -> Expected:
+    items = response.output
+    blocks: list[Any] = [block for item in items if item.type == "message" for block in item.content]
+    thoughts: list[Any] = [text for item in items if item.type == "reasoning" for text in [*(item.summary or []), *(item.content or [])]]
+    calls = tuple(_call(item) for item in items if item.type in ("function_call", "custom_tool_call"))
+    finish = "content_filter" if any(block.type == "refusal" for block in blocks) else "tool_call" if calls else "stop"
+    if response.status == "incomplete":
+        finish = INCOMPLETE.get(str(response.incomplete_details and response.incomplete_details.reason), "length")
+    return Expected(
+        text="".join(block.refusal if block.type == "refusal" else block.text for block in blocks),
+        reasoning="".join(thought.text for thought in thoughts),
+        tool_calls=calls,
+        server_tools=tuple(_named(item) for item in items if _runs(item.type)),
+        finish_reason=finish,
+        usage=_usage(response),
+        response_id=response.id,
+        response_model=response.model,
+        streamed=streamed,
+        extra={"sent back": [sent for item in items if (sent := _plain(item.to_dict(mode="json")))]},
+    )
+
+
+def _call(item: Any) -> ToolCall:
+    if item.type == "custom_tool_call":
+        return ToolCall(item.name, item.input, item.call_id)
+    try:
+        return ToolCall(item.name, json.loads(item.arguments), item.call_id)
+    except ValueError:
+        return ToolCall(item.name, item.arguments, item.call_id)
+
+
+def _runs(kind: str) -> bool:
+    return kind not in ("message", "reasoning", "function_call", "custom_tool_call") and not kind.endswith(ANSWERING)
+
+
+def _named(item: Any) -> str:
+    return getattr(item, "name", None) or str(item.type).removesuffix("_call")
+
+
+def _usage(response: Response) -> dict[str, int | None]:
+    usage = response.usage
+    if usage is None:
+        return {"input_tokens": None, "output_tokens": None}
+    given, written = usage.input_tokens_details, usage.output_tokens_details
+    return {
+        "input_tokens": usage.input_tokens,
+        "output_tokens": usage.output_tokens,
+        "cache_read_tokens": getattr(given, "cached_tokens", None),
+        "cache_write_tokens": getattr(given, "cache_write_tokens", None),
+        "reasoning_tokens": getattr(written, "reasoning_tokens", None),
+    }
+
+
+def _failure(recording: Recording, error: openai.APIError) -> ExpectedFailure:
+    status = getattr(error, "status_code", None)
+    by_status = STATUSES.get(status or 0, "invalid_request" if isinstance(status, int) and 400 <= status < 500 else "unavailable")
+    advice = recording.response_headers.get("retry-after")
+    return ExpectedFailure(CODES.get(str(error.code), by_status), float(advice) if advice is not None else None)
+
+
+def extra(answer: Answer) -> Mapping[str, Any]:
+    """The answer as the next turn sends it back: nothing of it is lost."""
+    request = ChatRequestV1.model_validate({"messages": [answer.message], "provider_options": {"openai_responses": {"store": True}}})
+    body = Responses(kind_of("openai_responses")).chat(request, "recorded").body
+    return {"sent back": [_plain(item) for item in body["input"]]}
+
+
+def _plain(value: Any) -> Any:
+    """Without what says nothing: nulls and empty lists. Arguments decoded."""
+    if isinstance(value, list):
+        return [_plain(inner) for inner in value]
+    if not isinstance(value, dict):
+        return value
+    plain = {name: _plain(inner) for name, inner in value.items() if inner is not None and inner != []}
+    if plain.get("type") == "function_call":
+        plain["arguments"] = json.loads(plain["arguments"] or "{}")
+    return plain
