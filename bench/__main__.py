@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.lanes import lanes, throughput
+from bench.protocols import protocols
 from tests.support.stack import Stack
 
 PROVIDER_DELAY_S = 0.05
@@ -31,7 +32,9 @@ def main() -> None:
     parser.add_argument("--backlog", type=int, default=100_000)
     parser.add_argument("--requests", type=int, default=3_000)
     options = parser.parse_args()
-    print(json.dumps(asyncio.run(_measured(options.backlog, options.requests))))
+    figures = protocols()
+    print(json.dumps(figures), flush=True)
+    print(json.dumps(figures | asyncio.run(_measured(options.backlog, options.requests))))
 
 
 if __name__ == "__main__":
