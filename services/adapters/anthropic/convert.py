@@ -23,7 +23,8 @@ DEFAULT_MAX_TOKENS = 8192
 """The protocol wants a limit; this one stands for models that `models.toml` does not know."""
 CONTAINER = "anthropic_container"
 """The key of `provider_data` that keeps the container in which server tools ran."""
-SCHEMAS = Dialect(refused=LIMITS, closed=True)
+FORMATS = frozenset({"date-time", "time", "date", "duration", "email", "hostname", "uri", "ipv4", "ipv6", "uuid"})
+SCHEMAS = Dialect(refused=LIMITS, closed=True, formats=FORMATS, one_of=False)
 """https://platform.claude.com/docs/en/build-with-claude/structured-outputs, JSON Schema limitations."""
 
 
