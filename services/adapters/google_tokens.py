@@ -22,6 +22,10 @@ class Credentials(Protocol):
     token: str | None
 
     @property
+    def quota_project_id(self) -> str | None:
+        """Whose quota a user's calls count against, if not the project's own."""
+
+    @property
     def valid(self) -> bool:
         """There is a token, and it holds for some minutes yet."""
 
@@ -45,7 +49,8 @@ class GoogleTokens:
                 self._credentials = await self._fresh()
                 self._renewed_at = time.monotonic() if self._wanted else self._renewed_at
                 self._wanted = False
-            return {"Authorization": f"Bearer {self._credentials.token}"}
+            quota = self._credentials.quota_project_id
+            return {"Authorization": f"Bearer {self._credentials.token}", **({"x-goog-user-project": quota} if quota else {})}
 
     def renew(self) -> None:
         """The token was refused. Many calls may have used it: one that replaced a refused one some seconds ago is kept."""

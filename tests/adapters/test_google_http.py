@@ -17,7 +17,7 @@ from catalog.kinds import kind_of
 from contracts.config import ProviderV1
 from contracts.request import ChatRequestV1, EmbedRequestV1
 from services.adapters.clients import Misconfigured, address, client_of
-from services.adapters.google_tokens import tokens_of
+from services.adapters.google_tokens import GoogleTokens, tokens_of
 from services.adapters.protocol import Answer, Failure
 
 KEY = "AIza-secret-0123456789"
@@ -175,6 +175,26 @@ def test_an_access_token_of_ones_own_is_sent_as_it_is() -> None:
 
     run(server, use)
     assert server.asked[0][1]["Authorization"] == "Bearer ya29-of-ones-own"
+
+
+class OfAUser:
+    """A user's credentials, whose calls count against a project of their own choice."""
+
+    def __init__(self) -> None:
+        self.token: str | None = None
+        self.quota_project_id = "payer"
+
+    @property
+    def valid(self) -> bool:
+        return self.token is not None
+
+    def refresh(self, request: Any) -> None:
+        self.token = "ya29-of-a-user"
+
+
+def test_the_project_that_pays_for_a_users_calls_is_named() -> None:
+    headers = asyncio.run(GoogleTokens(OfAUser, lambda: None).authorize("https://x", b""))
+    assert headers == {"Authorization": "Bearer ya29-of-a-user", "x-goog-user-project": "payer"}
 
 
 def test_the_machines_own_credentials_go_to_google_alone() -> None:

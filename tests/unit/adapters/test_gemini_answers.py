@@ -218,3 +218,10 @@ def test_a_stream_that_came_as_a_list_is_read_as_one() -> None:
 def test_an_event_that_cannot_be_read_is_a_failure(chunk: str) -> None:
     outcome, _ = streamed(chunk)
     assert isinstance(outcome, Failure) and outcome.type == "unavailable"
+
+
+def test_a_piece_at_an_index_that_no_list_of_arguments_reaches_is_left_out() -> None:
+    far, near = ({"jsonPath": f"$.a[{index}]", "numberValue": 1} for index in (20_000, 1))
+    outcome, _ = streamed(body({"functionCall": {"name": "f", "partialArgs": [far, near]}}))
+    assert isinstance(outcome, Answer)
+    assert [part.arguments for part in parts_of(outcome) if isinstance(part, ToolCallPart)] == [{"a": [None, 1]}]
