@@ -52,6 +52,8 @@ BY_STATUS: dict[int, FailureType] = {
     503: "overloaded",
     504: "timeout",
 }
+CANONICAL = "The Canonical String"
+"""From here on a refused signature's message repeats the signed headers, session token included."""
 MAYBE_BILLED = frozenset({408, 424, 504})
 """The model may have begun to answer."""
 BY_MESSAGE: tuple[tuple[re.Pattern[str], FailureType], ...] = (
@@ -72,7 +74,7 @@ def failure_of(status: int, headers: Mapping[str, str], body: bytes, now: dateti
     """An answer with an error status; the exception's name stands in x-amzn-errortype or in the body."""
     error = _error_in(body)
     name = _plain(headers.get("x-amzn-errortype") or text_or_none(error.get("__type")) or text_or_none(error.get("code")) or "")
-    message = text_or_none(error.get("message")) or text_or_none(error.get("Message")) or ""
+    message = (text_or_none(error.get("message")) or text_or_none(error.get("Message")) or "").partition(CANONICAL)[0].strip()
     return Failure(
         type=_type(status, name, message),
         message=message or f"HTTP {status} without a message",

@@ -123,6 +123,13 @@ def test_a_stream_that_ends_before_its_stop_is_truncated_and_one_that_lacks_the_
     assert isinstance(unpriced, Answer) and unpriced.usage.input_tokens is None
 
 
+def test_a_stream_cut_at_every_tenth_byte_is_truncated_until_its_stop_has_come() -> None:
+    whole, stopped = b"".join(STREAM), len(b"".join(STREAM[:-1]))
+    for at in range(0, len(whole), 10):
+        outcome, _ = read([whole[:at]])
+        assert isinstance(outcome, Answer) if at >= stopped else isinstance(outcome, Failure) and outcome.type == "truncated_stream", at
+
+
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
@@ -226,3 +233,9 @@ def test_each_exception_has_its_class(status: int, name: str, message: str, expe
     by_body = failure_of(status, CIMultiDict(), json.dumps({"__type": f"com.amazon.bedrock#{name}", "Message": message}).encode(), NOW)
     assert (by_header.type, by_header.retry_after_s, by_header.provider_code) == (expected, 2, name or str(status))
     assert by_body.type == expected and by_header.usage_known_zero == (status not in (408, 424, 504))
+
+
+def test_a_refused_signature_does_not_repeat_what_was_signed() -> None:
+    said = "The request signature we calculated does not match.\n\nThe Canonical String for this request should have been\n'POST\nx-amz-security-token:IQoJb3'"
+    failure = failure_of(403, CIMultiDict({"x-amzn-errortype": "InvalidSignatureException"}), json.dumps({"message": said}).encode(), NOW)
+    assert (failure.type, failure.message) == ("auth", "The request signature we calculated does not match.")
