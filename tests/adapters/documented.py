@@ -84,6 +84,7 @@ VARIANTS = {
     "lines end with CR": lambda stream: stream.replace(b"\n", b"\r"),
     "comments and keep-alives": lambda stream: b": hello\n\n" + stream.replace(b"\n\n", b"\n\n: keep-alive\n\n:\nretry: 3000\n\n"),
     "data over several lines": lambda stream: stream.replace(b'data: {"', b'data: {\ndata: "'),
+    "data over several lines that end with CRLF": lambda stream: stream.replace(b'data: {"', b'data: {\ndata: "').replace(b"\n", b"\r\n"),
     "a byte order mark": lambda stream: b"\xef\xbb\xbf" + stream,
     "no space after the colon": lambda stream: stream.replace(b"data: ", b"data:"),
     "no blank line at the end": lambda stream: stream.rstrip(b"\n"),
