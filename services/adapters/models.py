@@ -34,6 +34,7 @@ class Rule(ModelTraits):
     """One `[[rule]]`: the fields it names replace what earlier rules said."""
 
     protocols: tuple[str, ...]
+    types: frozenset[str] = frozenset()
     match: re.Pattern[str]
     source: str
     since: date
@@ -50,11 +51,11 @@ def rules() -> tuple[Rule, ...]:
 
 
 @lru_cache(maxsize=1024)
-def traits_of(protocol: str, model: str) -> ModelTraits:
-    """What is known of this model where it is reached by this protocol."""
+def traits_of(protocol: str, model: str, provider_type: str = "") -> ModelTraits:
+    """What is known of this model where it is reached by this protocol, at a provider of this type."""
     said: dict[str, Any] = {}
     for rule in rules():
-        if protocol in rule.protocols and rule.match.search(model):
+        if protocol in rule.protocols and (not rule.types or provider_type in rule.types) and rule.match.search(model):
             said |= rule.says()
     return ModelTraits(**said)
 

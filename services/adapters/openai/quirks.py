@@ -60,7 +60,7 @@ class Wording(Conversion):
 
 
 def wording(kind: ProviderKind, model: str) -> Wording:
-    return Wording(kind, quirks=Quirks.model_validate(kind.settings), traits=traits_of("openai", model))
+    return Wording(kind, quirks=Quirks.model_validate(kind.settings), traits=traits_of("openai", model, kind.type))
 
 
 def marks(part: PartFields, conversion: Wording) -> Body:

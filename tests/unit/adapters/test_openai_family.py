@@ -148,7 +148,20 @@ def test_a_schema_is_told_in_words_where_the_provider_knows_json_object_alone(ty
     assert asked("openai", output={"json_schema": SCHEMA, "description": "a number"})[1]["response_format"]["json_schema"]["description"] == "a number"
 
 
+def test_groqs_models_without_schemas_are_told_in_words_and_the_others_are_not() -> None:
+    def shape(type_name: str, model: str) -> str:
+        return str(asked(type_name, model, output={"json_schema": SCHEMA})[1]["response_format"]["type"])
+
+    assert shape("groq", "llama-3.3-70b-versatile") == shape("groq", "qwen/qwen3-32b") == "json_object"
+    assert shape("groq", "openai/gpt-oss-120b") == shape("vllm", "llama-3.3-70b-versatile") == "json_schema"
+
+
 # -- content
+
+
+def test_several_texts_of_a_system_turn_all_arrive_in_one_string() -> None:
+    message, _ = turn("openai", {"type": "text", "content": "first"}, {"type": "text", "content": "second"}, role="system")
+    assert message == {"role": "system", "content": "first\n\nsecond"}
 
 
 def test_documents_go_in_each_providers_block() -> None:
