@@ -48,6 +48,20 @@ class LaneWeightsV1(Closed):
     batch: int = Field(default=1, ge=1)
 
 
+class PromptCacheV1(Closed):
+    """Marks the stable beginnings of prompts, so that the provider bills them once; requests go out as they are while it is off."""
+
+    enabled: bool = False
+    ttl: Literal["5m", "1h"] = "5m"
+    """How long an entry lives after its last use, where the provider lets a request say so."""
+    breakpoints: Literal["auto", "manual"] = "auto"
+    """`manual`: only where a text says [CACHE_BREAKPOINT]."""
+    cache_first_user: bool = False
+    """A lone user message is as stable as the system message: the same in many requests."""
+    fallback: bool = True
+    """A fault of ours in marking sends the plain request; false: the call fails as invalid_request."""
+
+
 class ProviderV1(Closed):
     """One account at one provider. `type` is a known provider of `catalog/providers.toml`; `openai` stands for any compatible server."""
 
@@ -65,6 +79,7 @@ class ProviderV1(Closed):
     headers: dict[str, str] = Field(default_factory=dict)
     options: dict[str, str] = Field(default_factory=dict)
     """What the type needs beside: `project`, `location`, `region`, `api_version` …"""
+    prompt_cache: PromptCacheV1 = PromptCacheV1()
     models: tuple[ModelV1, ...] = Field(min_length=1)
     price: PriceV1 | None = None
     """The price of every model of this provider that has none of its own."""

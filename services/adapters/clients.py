@@ -19,6 +19,7 @@ from .google_tokens import tokens_of
 from .ollama.wire import Ollama
 from .openai.wire import OpenAI
 from .openai_responses.wire import Responses
+from .prompt_cache.step import cached
 from .protocol import Client, WireProtocol
 from .transport import Authorize, HttpClient, Post, Renew
 
@@ -74,7 +75,7 @@ def client_of(provider: ProviderV1, session: aiohttp.ClientSession, environ: Map
     return HttpClient(
         session,
         base_url,
-        WIRES[kind.protocol](kind, provider.id, options),
+        cached(WIRES[kind.protocol](kind, provider.id, options), kind.protocol, provider, base_url),
         headers={**key_header(kind, key), **own},
         **credentials(provider, kind, options, key, environ),
         secrets=frozenset((key, *own.values(), *(value for name, value in options.items() if name not in PLAIN_OPTIONS))),
