@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from bench import prompt_cache
 from bench.lanes import lanes, throughput
 from bench.protocols import protocols
 from tests.support.stack import Stack
@@ -24,7 +25,7 @@ async def _measured(backlog: int, requests: int) -> dict[str, Any]:
             figures |= await lanes(stack.server.url, backlog)
         finally:
             stack.end()
-    return figures
+    return figures | {"prompt_cache": prompt_cache.figures()}
 
 
 def main() -> None:
