@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,7 @@ from botocore.credentials import Credentials
 from contracts.config import ProviderV1
 from contracts.request import ChatRequestV1
 from services.adapters.bedrock.signature import Keys, signed_headers
+from services.adapters.bedrock.signing import Signer
 from services.adapters.clients import Misconfigured, client_of
 from services.adapters.protocol import Answer, Failure
 from tests.unit.adapters.test_bedrock_answers import STREAM
@@ -115,6 +117,38 @@ def test_a_profile_of_the_aws_configuration_signs(tmp_path: Path, monkeypatch: p
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "credentials"))
     _, ((_, headers, _),) = ask(provider={"options": {"region": "eu-west-1", "profile": "work"}})
     assert "Credential=AKIDPROFILE/" in headers["Authorization"]
+
+
+def test_credentials_that_run_out_are_fetched_anew_while_the_loop_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    count, script = tmp_path / "count", tmp_path / "give.py"
+    script.write_text(
+        f"""import datetime, json, pathlib, time
+time.sleep(0.5)
+count = pathlib.Path({str(count)!r})
+count.write_text(count.read_text() + "x" if count.exists() else "x")
+soon = (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(minutes=1)).isoformat()
+key = f"AKID{{len(count.read_text())}}"
+print(json.dumps({{"Version": 1, "AccessKeyId": key, "SecretAccessKey": "secret", "SessionToken": "t", "Expiration": soon}}))
+"""
+    )
+    (tmp_path / "config").write_text(f"[profile role]\ncredential_process = {sys.executable} {script}\n")
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "config"))
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    signer = Signer("eu-west-1", {"profile": "role"}, {})
+
+    async def run() -> tuple[list[str], float]:
+        asking, worst = asyncio.create_task(keys()), 0.0
+        while not asking.done():
+            before = time.monotonic()
+            await asyncio.sleep(0.01)
+            worst = max(worst, time.monotonic() - before)
+        return asking.result(), worst
+
+    async def keys() -> list[str]:
+        return [(await signer.authorize("https://a.test/", b""))["Authorization"].partition("Credential=")[2].partition("/")[0] for _ in range(2)]
+
+    (first, second), worst = asyncio.run(run())
+    assert first.startswith("AKID") and second.startswith("AKID") and first != second and worst < 0.45
 
 
 def test_credentials_that_are_not_there_are_said_and_nothing_is_sent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
