@@ -123,7 +123,7 @@ def test_credentials_that_run_out_are_fetched_anew_while_the_loop_goes_on(tmp_pa
     count, script = tmp_path / "count", tmp_path / "give.py"
     script.write_text(
         f"""import datetime, json, pathlib, time
-time.sleep(0.5)
+time.sleep(1)
 count = pathlib.Path({str(count)!r})
 count.write_text(count.read_text() + "x" if count.exists() else "x")
 soon = (datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(minutes=1)).isoformat()
@@ -148,7 +148,7 @@ print(json.dumps({{"Version": 1, "AccessKeyId": key, "SecretAccessKey": "secret"
         return [(await signer.authorize("https://a.test/", b""))["Authorization"].partition("Credential=")[2].partition("/")[0] for _ in range(2)]
 
     (first, second), worst = asyncio.run(run())
-    assert first.startswith("AKID") and second.startswith("AKID") and first != second and worst < 0.45
+    assert first.startswith("AKID") and second.startswith("AKID") and first != second and worst < 0.9
 
 
 def test_credentials_that_are_not_there_are_said_and_nothing_is_sent(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
