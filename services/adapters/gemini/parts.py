@@ -28,6 +28,8 @@ SERVER_SIDE = ("executableCode", "codeExecutionResult", "toolCall", "toolRespons
 KEPT = ("thoughtSignature", "videoMetadata", "mediaResolution", "partMetadata", *SERVER_SIDE)
 ANNOTATION = "annotation"
 """In provider_data: the part tells of the answer and is no part of the conversation; Google takes none back."""
+THOUGHT = "thought"
+"""In provider_data: the reasoning is Google's, and so is its signature."""
 INVENTED_ID = "invented_id"
 """In provider_data: the call came without an id, so it goes back without one."""
 FILES = "https://generativelanguage.googleapis.com/v1beta/"
@@ -93,11 +95,14 @@ def _media_of(part: BlobPart | UriPart | FilePart) -> Body:
 
 
 def _thought(part: ReasoningPart, conversion: Conversion) -> Body | None:
-    """A thought goes back with its signature; another provider's reasoning, encrypted or signed by it, means nothing here."""
-    foreign = part.provider_data is not None and "thought" not in part.provider_data
-    if part.encrypted is not None or foreign or (part.content is None and part.signature is None):
+    """A thought goes back with its signature. Of another provider's reasoning only the words mean something here: its signature would be refused."""
+    own = THOUGHT in (part.provider_data or {})
+    if not own and (part.encrypted is not None or part.provider_data is not None or not (part.content or part.signature)):
         conversion.dropped("part of type 'reasoning' of another provider")
         return None
+    if not own and part.content is not None and part.signature:
+        conversion.dropped("the signature of another provider's reasoning")
+        return {"text": part.content, "thought": True} if part.content else None
     thought: Body = {"thought": True} if part.content is None else {"text": part.content, "thought": True}
     return {**thought, **({"thoughtSignature": part.signature} if part.signature else {}), **_kept(part)}
 
@@ -159,7 +164,7 @@ def _said(text: str | None, thought: bool, kept: Body) -> Part:
     if not thought:
         return TextPart(content=text or "", provider_data=kept or None)
     rest = {name: value for name, value in kept.items() if name != "thoughtSignature"}
-    return ReasoningPart(content=text, signature=text_or_none(kept.get("thoughtSignature")), provider_data={"thought": True, **rest})
+    return ReasoningPart(content=text, signature=text_or_none(kept.get("thoughtSignature")), provider_data={THOUGHT: True, **rest})
 
 
 def _media(media: Body, kept: Body) -> Part | None:

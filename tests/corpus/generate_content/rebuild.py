@@ -175,7 +175,7 @@ def part_of(wire: dict[str, Any], invented: str, unanswered: Unanswered) -> Part
     if "functionResponse" in wire:
         return answer_of(wire["functionResponse"], unanswered)
     if wire.get("thought"):
-        return ReasoningPart(content=wire.get("text"), signature=wire.get("thoughtSignature"))
+        return ReasoningPart(content=wire.get("text"), signature=wire.get("thoughtSignature"), provider_data={"thought": True})
     if "inlineData" in wire:
         media = wire["inlineData"]
         return BlobPart(modality=modality(media["mimeType"]), mime_type=media["mimeType"], content=media["data"], provider_data=kept)

@@ -93,7 +93,7 @@ def test_an_id_that_was_invented_is_not_sent() -> None:
 
 def test_signatures_go_back_on_the_parts_that_carried_them() -> None:
     parts = [
-        {"type": "reasoning", "content": "hm", "signature": "YQ=="},
+        {"type": "reasoning", "content": "hm", "signature": "YQ==", "provider_data": {"thought": True}},
         {"type": "text", "content": "", "provider_data": {"thoughtSignature": "Yg=="}},
         {"type": "blob", "modality": "image", "mime_type": "image/png", "content": "AAAA", "provider_data": {"thoughtSignature": "Yw=="}},
         {"type": "server_tool_call", "name": "code_execution", "provider_data": {"executableCode": {"code": "1"}, "thoughtSignature": "ZA=="}},
@@ -116,6 +116,15 @@ def test_what_another_provider_thought_or_ran_is_left_out_and_said() -> None:
     wire, warnings = body([USER, {"role": "assistant", "parts": parts}])
     assert wire["contents"][1]["parts"] == [{"text": "so"}]
     assert len(warnings) == 2 and all("of another provider" in warning for warning in warnings)
+
+
+def test_of_reasoning_that_another_provider_signed_the_words_are_sent_and_that_is_said() -> None:
+    parts = [{"type": "reasoning", "content": text, "signature": "EqQB"} for text in ("hm", "")] + [{"type": "text", "content": "so"}]
+    wire, warnings = body([USER, {"role": "assistant", "parts": parts}])
+    assert wire["contents"][1]["parts"] == [{"text": "hm", "thought": True}, {"text": "so"}]
+    assert warnings == ["the signature of another provider's reasoning: gemini does not take it; it was left out"]
+    alone = {"role": "assistant", "parts": [{"type": "reasoning", "signature": "YQ=="}]}
+    assert body([USER, alone])[0]["contents"][1]["parts"] == [{"thought": True, "thoughtSignature": "YQ=="}]
 
 
 def test_gemini_3_gets_a_signature_for_calls_of_the_current_turn_that_have_none() -> None:
