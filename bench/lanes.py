@@ -1,4 +1,4 @@
-"""Throughput, and an interactive request behind a bulk backlog against one on an empty bus."""
+"""An interactive request behind a bulk backlog against one on an empty bus."""
 
 import asyncio
 import json
@@ -72,17 +72,3 @@ async def lanes(url: str, backlog: int) -> dict[str, Any]:
         "behind_p50_ms": round(behind_ms, 2),
         "lanes_ratio": round(behind_ms / empty_ms, 2),
     }
-
-
-async def throughput(url: str, requests: int, in_flight: int = 128) -> dict[str, Any]:
-    """Requests a second through all services as processes, results heard by a subscriber."""
-    async with Asker(url) as asker:
-        free = asyncio.Semaphore(in_flight)
-
-        async def one(number: int) -> None:
-            async with free:
-                await asker.latency_s(f"flow-{time.time_ns()}-{number}", "standard")
-
-        began = time.perf_counter()
-        await asyncio.gather(*(one(number) for number in range(requests)))
-        return {"requests": requests, "rps": round(requests / (time.perf_counter() - began), 1)}

@@ -53,15 +53,15 @@ async def measured(relay: Relay, requests: int, one_by_one: int) -> dict[str, An
     }
 
 
-async def many(relay: Relay, name: str, requests: int) -> None:
-    """So many requests, 128 at a time."""
+async def many(relay: Relay, name: str, requests: int, in_flight: int = IN_FLIGHT) -> None:
+    """So many requests, `in_flight` at a time."""
     numbers = iter(range(requests))
 
     async def ask() -> None:
         for number in numbers:
             await relay.ask(f"{name}-{number}")
 
-    await asyncio.gather(*(ask() for _ in range(IN_FLIGHT)))
+    await asyncio.gather(*(ask() for _ in range(in_flight)))
 
 
 async def rounds(count: int, requests: int, one_by_one: int, progress: Progress) -> dict[str, list[dict[str, Any]]]:

@@ -146,6 +146,12 @@ class Stack:
         for name in names:
             self.services[name].send(number)
 
+    def pause(self, *names: str) -> None:
+        self.send(signal.SIGSTOP, *names)
+
+    def resume(self, *names: str) -> None:
+        self.send(signal.SIGCONT, *names)
+
     def kill_server(self) -> None:
         if self.server.process is not None:
             self.server.process.kill()
