@@ -71,7 +71,7 @@ def test_a_capability_that_nobody_denies_is_present() -> None:
     assert offer({"id": "m", "capabilities": ["tools"]}, kind="local").can("tools")
 
 
-UNDESCRIBED = frozenset({"gemini", "cohere", "openai_responses"})
+UNDESCRIBED = frozenset({"openai_responses"})
 """Protocols whose section is still to be written."""
 
 
