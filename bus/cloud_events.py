@@ -38,6 +38,8 @@ def is_structured(headers: Mapping[str, str]) -> bool:
 
 def binary(headers: Mapping[str, str]) -> dict[str, str]:
     """The attributes that stand in `ce-` headers; none where the message is no event. Raises BadEvent."""
+    if not any(name[:3].lower() == PREFIX for name in headers):
+        return {}
     found = {name.lower().removeprefix(PREFIX): value for name, value in headers.items() if name.lower().startswith(PREFIX)}
     return {name: _decoded(PREFIX + name, value) for name, value in found.items()}
 

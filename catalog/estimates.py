@@ -27,8 +27,9 @@ def estimate_input_tokens(request: Request) -> int:
     """Characters / 4 of all text, tools and schemas, and a flat number for each piece of media; rounded up."""
     if not isinstance(request, ChatRequestV1):
         return _tokens(sum(map(len, request.input)))
-    parts = [part for message in request.messages for part in message.all_parts()]
-    characters = sum(map(_characters, parts)) + sum(map(_tool_characters, request.tools))
+    parts = [part for message in request.messages for part in message.parts or ()]
+    characters = sum(len(message.content) for message in request.messages if message.content)
+    characters += sum(map(_characters, parts)) + sum(map(_tool_characters, request.tools))
     if request.output is not None:
         characters += len(_json(request.output.json_schema))
     return _tokens(characters) + MEDIA_TOKENS * sum(isinstance(part, BlobPart | UriPart | FilePart) for part in parts)

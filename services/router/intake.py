@@ -162,9 +162,11 @@ def _opened(body: bytes, of: Envelope) -> tuple[bytes, Envelope] | Refused:
             event = _document(body)
             of = replace(of, event=cloud_events.structured(event))
             return json.dumps(cloud_events.data_of(event)).encode(), of
-        of = replace(of, event=cloud_events.binary(of.headers))
-        cloud_events.check_binary(of.event, of.headers)
-        return body, of
+        attributes = cloud_events.binary(of.headers)
+        if not attributes:
+            return body, of
+        cloud_events.check_binary(attributes, of.headers)
+        return body, replace(of, event=attributes)
     except cloud_events.BadEvent as error:
         carried = _readable(body) if event is None else event.get("data") if isinstance(event, dict) else None
         return _refused(carried, of, "invalid_request" if error.supported else "not_supported", str(error), error.field)

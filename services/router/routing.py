@@ -66,7 +66,7 @@ def needs_of(request: Request, input_tokens: int) -> Needs:
     """What must be true of a model that answers this request."""
     if isinstance(request, EmbedRequestV1):
         return Needs(("embeddings",), input_tokens, 0, request.max_cost_usd, 0)
-    parts = [part for message in request.messages for part in message.all_parts()]
+    parts = [part for message in request.messages for part in message.parts or ()]
     modalities = {part.modality for part in parts if isinstance(part, BlobPart | UriPart | FilePart)}
     wanted = {
         "vision": bool(modalities & {"image", "video"}),
