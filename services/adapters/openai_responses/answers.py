@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from contracts.content import ChatMessageV1, Part, TextPart, ToolCallPart
-from contracts.outcome import FinishReason, UsageV1
+from contracts.outcome import FailureType, FinishReason, UsageV1
 
 from ..openai.answers import cost_of
 from ..openai.errors import failure_in_body
@@ -13,6 +13,17 @@ from ..reading import count_or_none, text_or_none
 from .items import parts_of
 
 INCOMPLETE: dict[str, FinishReason] = {"max_output_tokens": "length", "content_filter": "content_filter"}
+FAILURES: dict[str, FailureType] = {
+    "image_content_policy_violation": "content_filtered",
+    "bio_policy": "content_filtered",
+    "misalignment_policy_violation": "content_filtered",
+    "vector_store_timeout": "timeout",
+    **dict.fromkeys(("invalid_prompt", "data_residency_mismatch", "failed_to_download_image", "image_file_not_found"), "invalid_request"),
+    **dict.fromkeys(("invalid_image", "invalid_image_format", "invalid_base64_image", "invalid_image_url", "invalid_image_mode"), "invalid_request"),
+    **dict.fromkeys(("image_too_large", "image_too_small", "image_parse_error", "image_file_too_large"), "invalid_request"),
+    **dict.fromkeys(("unsupported_image_media_type", "empty_image_file"), "invalid_request"),
+}
+"""Codes that only a failed response has: https://platform.openai.com/docs/api-reference/responses/object, error."""
 WAITING = frozenset({"queued", "in_progress"})
 
 
@@ -37,7 +48,7 @@ def failure_in(response: Body) -> Failure | None:
     """Why a response gives no answer; None where it does."""
     status = response.get("status")
     if response.get("error"):
-        failure = failure_in_body(response["error"])
+        failure = failed_with(response["error"])
     elif status in WAITING:
         words = f"the provider only queued the answer (status {status!r}): take 'background' out of provider_options, or ask for a stream"
         failure = Failure("invalid_request", words, str(status))
@@ -46,6 +57,12 @@ def failure_in(response: Body) -> Failure | None:
     else:
         return None
     return replace(failure, usage=usage_of(response["usage"])) if isinstance(response.get("usage"), dict) else failure
+
+
+def failed_with(error: Any) -> Failure:
+    """An error object in a response or in an event."""
+    failure = failure_in_body(error)
+    return replace(failure, type=FAILURES.get(failure.provider_code or "", failure.type))
 
 
 def answer_of(response: Body, parts: tuple[Part, ...]) -> Answer:

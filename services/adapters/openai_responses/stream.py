@@ -9,10 +9,9 @@ from pydantic_core import from_json
 from contracts.content import ChatMessageV1, Part, ReasoningPart, TextPart, ToolCallPart
 from contracts.delta import ToolCallDeltaV1
 
-from ..openai.errors import failure_in_body
 from ..protocol import Answer, Body, DeltaPiece, Event, Failure
 from ..reading import text_or_none
-from .answers import WAITING, answer_of, failure_in, unreadable
+from .answers import WAITING, answer_of, failed_with, failure_in, unreadable
 from .items import CALLS, Key, called, parts_of, written_in
 
 Place = tuple[int, Key]
@@ -59,7 +58,7 @@ class StreamedResponse:
             return self._fail(Failure("unavailable", "the provider sent an event that is not a JSON object"))
         kind = text_or_none(said.get("type")) or event.name
         if kind == "error" or (said.get("error") and "response" not in said):
-            return self._fail(failure_in_body(said.get("error") or said))
+            return self._fail(failed_with(said.get("error") or said))
         if isinstance(response := said.get("response"), dict):
             self._response = response
         return list(self._heard(kind, said))
@@ -107,15 +106,13 @@ class StreamedResponse:
         self._items[index] = item
         if (kind := item.get("type")) in CALLS:
             place = (index, ("call", 0))
-            at, text = self._slot(place, str(kind)), text_or_none(written_in(item)) or ""
-            self._told[place].append(text)
-            call = ToolCallDeltaV1(id=text_or_none(item.get("call_id")), name=text_or_none(item.get("name")), arguments_delta=text)
-            yield DeltaPiece("tool_call", at, tool_call=call)
+            call = ToolCallDeltaV1(id=text_or_none(item.get("call_id")), name=text_or_none(item.get("name")))
+            yield DeltaPiece("tool_call", self._slot(place, str(kind)), tool_call=call)
 
     def _finish(self, index: int, item: Body) -> Iterable[DeltaPiece]:
         """The whole item; what of it was not told yet is told now."""
         if item.get("type") in CALLS and (index, ("call", 0)) not in self._told:
-            yield from self._begin(index, {**item, "arguments": "", "input": ""})
+            yield from self._begin(index, item)
         self._items[index] = item
         self._finished.add(index)
         for key, part in parts_of(item, index):

@@ -23,8 +23,11 @@ from .blocks import block_of, output_of
 from .items import CALLS, ITEM, RESULT
 from .quirks import Wording
 
-SPOKEN = frozenset({"message", "reasoning", "function_call_output", "custom_tool_call_output", *CALLS})
+OUTPUTS = ("function_call_output", "custom_tool_call_output")
+SPOKEN = frozenset({"message", "reasoning", *OUTPUTS, *CALLS})
 """Items of which a part keeps the fields beside its content; any other item is kept whole."""
+HELD = frozenset({"encrypted_content", "content", "signature"})
+"""What a reasoning item can be known by where the server keeps nothing; servers other than OpenAI's give plain text, or OpenRouter a signature."""
 
 
 def input_of(messages: Iterable[ChatMessageV1], conversion: Wording) -> list[Body]:
@@ -68,8 +71,8 @@ def _message(role: str, blocks: list[Body]) -> list[Body]:
 def _tool_answer(part: ToolCallResponsePart, where: str, custom: set[str], conversion: Wording) -> Body:
     if part.is_error:
         conversion.dropped("tool_call_response.is_error")
-    kind = "custom_tool_call_output" if part.id in custom else "function_call_output"
-    return {**(_own(part, kind) or {}), "type": kind, "call_id": part.id, "output": output_of(part.response, where, conversion)}
+    kind = OUTPUTS[1] if part.id in custom else OUTPUTS[0]
+    return {"type": kind, **(_own(part, *OUTPUTS) or {}), "call_id": part.id, "output": output_of(part.response, where, conversion)}
 
 
 def _answered(parts: tuple[Part, ...], where: str, conversion: Wording) -> list[Body]:
@@ -163,15 +166,25 @@ ADDED: dict[type, Callable[[Any, list[Body], Wording], None]] = {TextPart: _said
 
 
 def _recalled(items: list[Body], conversion: Wording) -> list[Body]:
-    """The turn without reasoning that a server which keeps nothing cannot know; what it led to then goes without ids: with them the reasoning is asked for."""
-    known = [item for item in items if item.get("type") != "reasoning" or not conversion.stateless or item.keys() & {"encrypted_content", "content"}]
-    if len(known) == len(items):
+    """The turn as a server that keeps nothing takes it: without reasoning that it cannot know, and without ids that ask for what is not there."""
+    if not conversion.stateless:
         return items
-    conversion.dropped("part of type 'reasoning' without its encrypted content")
-    return [nameless for item in known for nameless in _nameless(item)]
+    known = [item for item in items if item.get("type") != "reasoning" or item.keys() & HELD]
+    if len(known) < len(items):
+        conversion.dropped("part of type 'reasoning' without its encrypted content")
+        known = [nameless for item in known for nameless in _nameless(item)]
+    return [_freed(item, known[at + 1 :]) for at, item in enumerate(known)]
 
 
 def _nameless(item: Body) -> list[Body]:
+    """With its id, an item asks for the reasoning that led to it."""
     if item.get("type") == "message":
         return [_plain(item, block.get("text") or block.get("refusal") or "") for block in item["content"]]
     return [{name: value for name, value in item.items() if name != "id"} if item.get("type") in CALLS else item]
+
+
+def _freed(item: Body, after: list[Body]) -> Body:
+    """With its id, encrypted reasoning asks for the very item that it led to; without, it is taken before any."""
+    following = next((other for other in after if other.get("type") != "reasoning"), {})
+    free = item.get("type") == "reasoning" and "encrypted_content" in item and "id" not in following
+    return {name: value for name, value in item.items() if name != "id"} if free else item

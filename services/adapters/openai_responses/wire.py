@@ -16,11 +16,12 @@ from .stream import StreamedResponse
 
 
 class Responses:
-    """One provider of this protocol; `provider_id` names its own provider_options."""
+    """One provider of this protocol; `provider_id` names its own provider_options. `options.api_version`: Azure's addresses before "/openai/v1" want one."""
 
     def __init__(self, kind: ProviderKind, provider_id: str | None = None, options: Mapping[str, str] | None = None) -> None:
         self._kind, self._provider_id = kind, provider_id
-        self._path = Quirks.model_validate(kind.settings).path
+        version = (options or {}).get("api_version")
+        self._path = Quirks.model_validate(kind.settings).path + (f"?api-version={version}" if version else "")
 
     def chat(self, request: ChatRequestV1, model: str) -> Exchange:
         body, warnings = chat_body(request, model, self._kind, self._provider_id)

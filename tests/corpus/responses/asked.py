@@ -1,6 +1,7 @@
 """Whether a Responses request asks for the same as the recorded one, and whether the SDK's types accept it."""
 
 import json
+import re
 from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
@@ -12,7 +13,7 @@ from tests.corpus.bodies import differ, refusal
 
 ALLOWED = {
     "null, empty or absent": "a field that is null or an empty list asks for nothing",
-    "stream: false": "the default",
+    "stream: false, store: true": "the defaults",
     "a text as a string": "OpenAI's reference: a string is one input_text; an input that is a string is one user message",
     "instructions": "OpenAI's reference: a system message put in front of the context; xAI and others take it as a message alone",
     "developer or system": "OpenAI's reference: on models that know the developer role a system message is one; our contract has one word for it",
@@ -26,11 +27,16 @@ ALLOWED = {
     "annotations: []": "the SDK's types want it said",
     "type: message": "the default of an item",
     "tool_choice: auto": "the default; without tools there is nothing to choose",
+    "id of reasoning before an item without one": "recorded with status 400; without its id the reasoning is taken",
+    "id and status of a user's or a system's message": "the API numbers what it lists; it asks for no number back",
+    "temperature": "models that reason take none; the adapter makes it an effort and warns",
+    "parameters of a tool": "none are those of an object without any",
     "an assistant message without text": "recorded before a call; it says nothing",
 }
 """What may differ from a recorded request, and why."""
 ENCRYPTED = "reasoning.encrypted_content"
-DEFAULTS: tuple[tuple[str, Any], ...] = (("stream", False), ("tool_choice", "auto"))
+WEIGHED = re.compile(r"(^|/)(o[134]|gpt-5)")
+DEFAULTS: tuple[tuple[str, Any], ...] = (("stream", False), ("tool_choice", "auto"), ("store", True))
 UNSAID: dict[str, dict[str, Any]] = {"reasoning": {"id": "rs_0"}, "image_generation_call": {"status": "completed", "result": None}}
 """What the API does without (recorded with status 200: encrypted reasoning has no id, a generated image nothing else), and the SDK's types want."""
 
@@ -47,6 +53,9 @@ def differences(recorded_request: Any, sent_request: Any) -> list[str]:
     for tool in sent.get("tools", ()):
         if tool.get("name") in unsaid:
             tool.pop("strict", None)
+    if WEIGHED.search(recorded.get("model", "")) and "temperature" not in sent and recorded.pop("temperature", None) is not None:
+        sent.get("reasoning", {}).pop("effort", None)
+        sent = _same({**sent, "reasoning": sent.get("reasoning") or None})
     return list(differ("", recorded, sent))
 
 
@@ -56,11 +65,16 @@ def _same(request: dict[str, Any]) -> dict[str, Any]:
     items = [{"role": "user", "content": given}] if isinstance(given, str) else given
     if "instructions" in asked:
         items = [{"role": "system", "content": asked.pop("instructions")}, *items]
-    asked["input"] = [same for item in items for same in _item(_plain(item))]
+    plain = [_plain(item) for item in items]
+    for at, item in enumerate(plain):
+        after = next((other for other in plain[at + 1 :] if other.get("type") != "reasoning"), {})
+        if item.get("type") == "reasoning" and "encrypted_content" in item and "id" not in after:
+            item.pop("id", None)
+    asked["input"] = [same for item in plain for same in _item(item)]
     if "include" in asked:
         asked["include"] = sorted(asked["include"])
     if "tools" in asked:
-        asked["tools"] = sorted((_plain(tool) for tool in asked["tools"]), key=lambda tool: (tool["type"], tool.get("name", ""), json.dumps(tool)))
+        asked["tools"] = sorted((_tool(tool) for tool in asked["tools"]), key=lambda tool: (tool["type"], tool.get("name", ""), json.dumps(tool)))
     if "text" in asked:
         shape = _plain(asked["text"])
         if shape.get("format", {}).get("type") == "json_schema":
@@ -76,7 +90,7 @@ def _item(item: dict[str, Any]) -> Iterator[dict[str, Any]]:
         return
     if item["type"] == "function_call":
         with suppress(ValueError):
-            item["arguments"] = json.loads(item["arguments"])
+            item["arguments"] = json.loads(item["arguments"] or "{}")
     if isinstance(item.get("output"), list):
         item["output"] = [_block(block) for block in item["output"]]
     yield item
@@ -88,6 +102,8 @@ def _message(item: dict[str, Any]) -> Iterator[dict[str, Any]]:
     blocks = [{"type": "text", "text": content}] if isinstance(content, str) else [_block(block) for block in content]
     message = {**item, "role": role, "content": blocks}
     message.pop("type", None)
+    if role != "assistant":
+        message = {name: value for name, value in message.items() if name not in ("id", "status")}
     if role != "assistant" or "id" in item:
         yield message
         return
@@ -100,6 +116,10 @@ def _block(block: dict[str, Any]) -> dict[str, Any]:
     if (block["type"], block.get("detail")) == ("input_image", "auto"):
         return {name: value for name, value in block.items() if name != "detail"}
     return {**block, "type": "text"} if block["type"] in ("input_text", "output_text") else block
+
+
+def _tool(tool: dict[str, Any]) -> dict[str, Any]:
+    return {**_plain(tool), "parameters": tool.get("parameters") or {"type": "object"}} if tool["type"] == "function" else _plain(tool)
 
 
 def _plain(value: Any) -> Any:

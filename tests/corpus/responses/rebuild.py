@@ -1,6 +1,7 @@
 """A recorded Responses request as the request of our contract that asks for the same."""
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,19 +24,26 @@ def case(recording: Recording) -> Case | NotApplicable:
     if recording.method != "POST":
         return NotApplicable("stored responses")
     asked = dict(recording.request)
-    if "input" not in asked:
+    if "input" not in asked or ("prompt" in asked and "model" not in asked):
         return NotApplicable("prompt templates kept by the provider, without a message")
     if asked.get("background") and not asked.get("stream"):
         return NotApplicable("background answers, fetched later")
     type_name = {"local": "compatible_responses"}.get(recording.provider, f"{recording.provider}_responses")
     try:
-        return Case(type_name, asked.pop("model"), _request(asked, type_name), {}, before)
+        return Case(type_name, asked.pop("model"), _request(asked, type_name), _version(recording), before)
     except ValidationError as error:
         return NotApplicable(f"not a request: {error.errors()[0]['msg']}")
 
 
+def _version(recording: Recording) -> dict[str, str]:
+    found = re.search(r"[?&]api-version=([^&]+)", recording.path)
+    return {"api_version": found[1]} if found else {}
+
+
 def _request(asked: dict[str, Any], type_name: str) -> ChatRequestV1:
     given = asked.pop("input")
+    if asked.get("store") is None and not isinstance(given, str) and any(map(_stored, given)):
+        asked["store"] = True
     messages = [{"role": "system", "content": text}] if (text := asked.pop("instructions", None)) else []
     messages += list(_turns([{"role": "user", "content": given}] if isinstance(given, str) else given))
     fields: dict[str, Any] = {"messages": messages, "stream": bool(asked.pop("stream", False)), "sampling": _sampling(asked)}
@@ -47,6 +55,11 @@ def _request(asked: dict[str, Any], type_name: str) -> ChatRequestV1:
         asked["text"] = shape or None
     options = {name: value for name, value in asked.items() if value is not None}
     return ChatRequestV1.model_validate({**fields, "provider_options": {type_name: options}})
+
+
+def _stored(item: dict[str, Any]) -> bool:
+    """Whether an item means something only to a server that keeps it, as the API does by default."""
+    return item.get("type") == "item_reference" or (item.get("type") == "reasoning" and not item.get("encrypted_content") and not item.get("content"))
 
 
 def _sampling(asked: dict[str, Any]) -> dict[str, Any]:
@@ -105,7 +118,8 @@ def _parts(item: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield _call(item, kind)
     elif kind in ANSWERS:
         output = item["output"]
-        yield {"type": "tool_call_response", "id": item["call_id"], "response": output if isinstance(output, str) else [_block(block, {}) for block in output]}
+        response = output if isinstance(output, str) else [_block(block, {}) for block in output]
+        yield {"type": "tool_call_response", "id": item["call_id"], "response": response, "provider_data": {"openai_item": {"type": kind}}}
     else:
         yield {"type": "server_tool_call_response", "id": item.get("id"), "provider_data": {"openai_item": item}}
 

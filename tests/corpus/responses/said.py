@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -51,19 +52,23 @@ def expected(recording: Recording) -> Expected | ExpectedFailure | NotApplicable
         return _failure(recording, error)
     if response is None:
         return ExpectedFailure("truncated_stream")
+    if not isinstance(response, Response):
+        return ExpectedFailure(CODES.get(str(response.code), "unavailable"))
     if response.error is not None:
         return ExpectedFailure(CODES.get(response.error.code, "unavailable"))
     return _answer(response, streamed)
 
 
-def _last(events: Any) -> Response | None:
+def _last(events: Any) -> Any:
     """The response of the last event; its items from their own events where it holds none."""
     items = []
     for event in events:
+        if event.type == "error":
+            return event
         if event.type == "response.output_item.done":
             items.append(event.item)
         elif event.type in ENDS:
-            response: Response = event.response
+            response = event.response
             response.output = response.output or items
             return response
     return None
@@ -144,5 +149,6 @@ def _plain(value: Any) -> Any:
         return value
     plain = {name: _plain(inner) for name, inner in value.items() if inner is not None and inner != []}
     if plain.get("type") == "function_call":
-        plain["arguments"] = json.loads(plain["arguments"] or "{}")
+        with suppress(ValueError):
+            plain["arguments"] = json.loads(plain["arguments"] or "{}")
     return plain
