@@ -67,7 +67,7 @@ def _same(request: dict[str, Any]) -> dict[str, Any]:
         items = [{"role": "system", "content": asked.pop("instructions")}, *items]
     plain = [_plain(item) for item in items]
     for at, item in enumerate(plain):
-        after = next((other for other in plain[at + 1 :] if other.get("type") != "reasoning"), {})
+        after: dict[str, Any] = next((other for other in plain[at + 1 :] if other.get("type") != "reasoning"), {})
         if item.get("type") == "reasoning" and "encrypted_content" in item and "id" not in after:
             item.pop("id", None)
     asked["input"] = [same for item in plain for same in _item(item)]
