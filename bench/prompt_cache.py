@@ -11,24 +11,24 @@ from contracts.request import ChatRequestV1
 from services.adapters.clients import WIRES
 from services.adapters.prompt_cache.step import cached
 
-MESSAGES, TOOLS, ROUNDS = 20, 8, 1000
+MESSAGES, TOOLS = 20, 8
 MODELS = {"anthropic": "claude-sonnet-4-5", "bedrock": "anthropic.claude-sonnet-4-5-20250929-v1:0", "openai": "gpt-5.6"}
 
 
-def figures() -> dict[str, Any]:
+def figures(rounds: int = 1000) -> dict[str, Any]:
     """Microseconds of CPU a request of 20 messages, of the slowest protocol: the body with the step less the body without it."""
-    measured = {type_name: _extra_us(type_name, model) for type_name, model in MODELS.items()}
+    measured = {type_name: _extra_us(type_name, model, rounds) for type_name, model in MODELS.items()}
     slowest = max(measured.values(), key=lambda extra: extra[1])
     return {"p50_us": slowest[0], "p95_us": slowest[1], "by_protocol": {name: {"p50_us": p50, "p95_us": p95} for name, (p50, p95) in measured.items()}}
 
 
-def _extra_us(type_name: str, model: str) -> tuple[float, float]:
+def _extra_us(type_name: str, model: str, rounds: int) -> tuple[float, float]:
     provider = ProviderV1.model_validate({"id": "p", "type": type_name, "models": [{"id": model}], "prompt_cache": {"enabled": True}})
     kind, request = kind_of(type_name), _request()
     plain = WIRES[kind.protocol](kind, "p", {})
     marked = cached(plain, kind.protocol, provider, kind.base_url)
     took: list[float] = []
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         began = time.thread_time()
         plain.chat(request, model)
         between = time.thread_time()
