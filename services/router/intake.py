@@ -165,8 +165,9 @@ def _opened(body: bytes, of: Envelope) -> tuple[bytes, Envelope] | Refused:
         attributes = cloud_events.binary(of.headers)
         if not attributes:
             return body, of
+        of = replace(of, event=attributes)
         cloud_events.check_binary(attributes, of.headers)
-        return body, replace(of, event=attributes)
+        return body, of
     except cloud_events.BadEvent as error:
         carried = _readable(body) if event is None else event.get("data") if isinstance(event, dict) else None
         return _refused(carried, of, "invalid_request" if error.supported else "not_supported", str(error), error.field)
