@@ -104,14 +104,14 @@ class StreamedResponse:
     def _begin(self, index: int, item: Body) -> Iterable[DeltaPiece]:
         """A call is told by its name before its arguments come."""
         self._items[index] = item
-        if (kind := item.get("type")) in CALLS:
+        if (kind := text_or_none(item.get("type"))) in CALLS:
             place = (index, ("call", 0))
             call = ToolCallDeltaV1(id=text_or_none(item.get("call_id")), name=text_or_none(item.get("name")))
             yield DeltaPiece("tool_call", self._slot(place, str(kind)), tool_call=call)
 
     def _finish(self, index: int, item: Body) -> Iterable[DeltaPiece]:
         """The whole item; what of it was not told yet is told now."""
-        if item.get("type") in CALLS and (index, ("call", 0)) not in self._told:
+        if text_or_none(item.get("type")) in CALLS and (index, ("call", 0)) not in self._told:
             yield from self._begin(index, item)
         self._items[index] = item
         self._finished.add(index)
