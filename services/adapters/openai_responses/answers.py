@@ -46,12 +46,12 @@ def unreadable(why: str) -> Failure:
 
 def failure_in(response: Body) -> Failure | None:
     """Why a response gives no answer; None where it does."""
-    status = response.get("status")
+    status = text_or_none(response.get("status"))
     if response.get("error"):
         failure = failed_with(response["error"])
     elif status in WAITING:
         words = f"the provider only queued the answer (status {status!r}): take 'background' out of provider_options, or ask for a stream"
-        failure = Failure("invalid_request", words, str(status))
+        failure = Failure("invalid_request", words, status)
     elif status in ("failed", "cancelled"):
         failure = Failure("unavailable", f"the provider's answer has the status {status!r} and does not say why", status)
     else:

@@ -28,16 +28,20 @@ ANSWERS = ("_output", "_response", "compaction", "additional_tools")
 """How the types of items end that call nothing."""
 
 
+def type_of(item: Mapping[str, Any]) -> str:
+    return text_or_none(item.get("type")) or ""
+
+
 def parts_of(item: Mapping[str, Any], at: int) -> list[tuple[Key, Part]]:
     """The parts of one item; `at` is its place in the output."""
-    kind = item.get("type")
+    kind = type_of(item)
     if kind == "message":
         return [(("content", place), _said(block, item)) for place, block in enumerate(_dicts(item.get("content")))]
     if kind == "reasoning":
         return _thought(item)
     if kind in CALLS:
         return [(("call", 0), called(item, at))]
-    return _server(item, str(kind))
+    return _server(item, kind)
 
 
 def _said(block: Body, item: Mapping[str, Any]) -> TextPart:

@@ -12,7 +12,7 @@ from contracts.delta import ToolCallDeltaV1
 from ..protocol import Answer, Body, DeltaPiece, Event, Failure
 from ..reading import text_or_none
 from .answers import WAITING, answer_of, failed_with, failure_in, unreadable
-from .items import CALLS, Key, called, parts_of, written_in
+from .items import CALLS, Key, called, parts_of, type_of, written_in
 
 Place = tuple[int, Key]
 """An item's place in the output, and a piece of it."""
@@ -104,20 +104,20 @@ class StreamedResponse:
     def _begin(self, index: int, item: Body) -> Iterable[DeltaPiece]:
         """A call is told by its name before its arguments come."""
         self._items[index] = item
-        if (kind := text_or_none(item.get("type"))) in CALLS:
+        if (kind := type_of(item)) in CALLS:
             place = (index, ("call", 0))
             call = ToolCallDeltaV1(id=text_or_none(item.get("call_id")), name=text_or_none(item.get("name")))
-            yield DeltaPiece("tool_call", self._slot(place, str(kind)), tool_call=call)
+            yield DeltaPiece("tool_call", self._slot(place, kind), tool_call=call)
 
     def _finish(self, index: int, item: Body) -> Iterable[DeltaPiece]:
         """The whole item; what of it was not told yet is told now."""
-        if text_or_none(item.get("type")) in CALLS and (index, ("call", 0)) not in self._told:
+        if type_of(item) in CALLS and (index, ("call", 0)) not in self._told:
             yield from self._begin(index, item)
         self._items[index] = item
         self._finished.add(index)
         for key, part in parts_of(item, index):
             place = (index, key)
-            kind = str(item.get("type"))
+            kind = type_of(item)
             self._slot(place, kind)
             told, whole = "".join(self._told[place]), _words(part, item)
             if whole.startswith(told):

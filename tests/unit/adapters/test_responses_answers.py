@@ -38,10 +38,11 @@ CALL = {"type": "function_call", "id": "fc_1", "call_id": "c1", "name": "f", "ar
 
 
 def test_text_keeps_its_message_and_its_sources() -> None:
-    sources = [{"type": "url_citation", "url": "https://x"}]
+    sources, own = [{"type": "url_citation", "url": "https://x"}], {"type": "message", "id": "msg_1", "status": "completed"}
     [part] = parts(said("hello", annotations=sources, logprobs=[]))
-    own = {"type": "message", "id": "msg_1", "status": "completed"}
     assert part == TextPart(content="hello", provider_data={"openai_item": own, "annotations": sources})
+    [part] = parts(said("hello", annotations=[], logprobs=[{"token": "hello"}]))
+    assert part == TextPart(content="hello", provider_data={"openai_item": own, "logprobs": [{"token": "hello"}]})
 
 
 def test_each_summary_and_each_text_of_reasoning_is_a_part_and_the_first_keeps_what_is_encrypted() -> None:
@@ -118,6 +119,7 @@ REFUSED = {"type": "message", "id": "m", "content": [{"type": "refusal", "refusa
         ([CALL], {"status": "incomplete", "incomplete_details": {"reason": "max_output_tokens"}}, "length"),
         ([said("x")], {"status": "incomplete", "incomplete_details": {"reason": "content_filter"}}, "content_filter"),
         ([said("x")], {"status": "incomplete", "incomplete_details": None}, "length"),
+        ([said("x")], {"status": "incomplete", "incomplete_details": {"reason": "something_new"}}, "length"),
         ([], {}, "stop"),
     ],
 )

@@ -32,7 +32,10 @@ def block(kind: str) -> Any:
     return st.fixed_dictionaries({"type": st.just(kind), "text": TEXT})
 
 
-SPOKEN = st.fixed_dictionaries({"type": st.just("output_text"), "text": st.text(max_size=20), "annotations": st.lists(OBJECT.filter(bool), max_size=1)})
+SPOKEN = st.fixed_dictionaries(
+    {"type": st.just("output_text"), "text": st.text(max_size=20), "annotations": st.lists(OBJECT.filter(bool), max_size=1)},
+    optional={"logprobs": st.lists(OBJECT.filter(bool), min_size=1, max_size=1)},
+)
 REFUSED = st.fixed_dictionaries({"type": st.just("refusal"), "refusal": TEXT})
 MESSAGE = {"type": st.just("message"), "role": st.just("assistant"), "status": STATUS, "content": st.lists(SPOKEN | REFUSED, min_size=1, max_size=3)}
 CALL = {"type": st.just("function_call"), "name": TEXT, "arguments": OBJECT.map(lambda given: to_json(given).decode())}
