@@ -10,9 +10,12 @@ from typing import Any
 import nats.errors
 from nats.aio.client import Client
 from nats.aio.subscription import Subscription
+from nats.protocol.parser import AWAITING_CONTROL_LINE, MAX_CONTROL_LINE_SIZE, Parser
 
 HEADER_LINE = b"NATS/1.0"
 BLANK = " \t\r\n\v\f"
+MESSAGE = b"MH"
+"""How lines begin that announce a message: MSG, HMSG."""
 LARGE_BYTES = 1 << 16
 """Larger bodies are not copied into one command."""
 
@@ -67,15 +70,69 @@ def read_headers(lines: bytes) -> dict[str, str]:
     return found
 
 
+class Reader(Parser):
+    """nats-py's protocol parser, with a straight way for whole messages; whatever else comes goes the old way."""
+
+    def __init__(self, nc: Any, direct: dict[int, Heard]) -> None:
+        super().__init__(nc)
+        self._direct = direct
+
+    async def parse(self, data: bytes = b"") -> None:
+        if self.state != AWAITING_CONTROL_LINE:
+            await super().parse(data)
+            return
+        buffer = self.buf
+        buffer += data
+        at = 0
+        while (message := _message(buffer, at)) is not None:
+            at, sid, subject, reply, body, headers = message
+            heard = self._direct.get(sid)
+            if heard is not None:
+                heard(Incoming(subject.decode(), reply.decode(), body, headers))
+                continue
+            del buffer[:at]
+            at = 0
+            await self.nc._process_msg(sid, subject, reply, body, headers)
+            if self.buf is not buffer:  # reset by a reconnect meanwhile
+                return
+        del buffer[:at]
+        if buffer and (buffer[0] not in MESSAGE or len(buffer) > MAX_CONTROL_LINE_SIZE):
+            await super().parse()
+
+
+Message = tuple[int, int, bytes, bytes, bytes, bytes | None]
+
+
+def _message(buffer: bytearray, at: int) -> Message | None:
+    """The whole message that begins at `at`: where the next begins, sid, subject, reply, body, headers. None: not a message, or not all of it yet."""
+    line_end = buffer.find(b"\r\n", at)
+    if line_end <= at or buffer[at] not in MESSAGE:
+        return None
+    words = bytes(buffer[at:line_end]).split()
+    headed = words[0] == b"HMSG"
+    try:
+        begin, size, sid = line_end + 2, int(words[-1]), int(words[2])
+        body_at = begin + int(words[-2]) if headed else begin
+    except (ValueError, IndexError):
+        raise nats.errors.ProtocolError(f"a message line that cannot be read: {bytes(buffer[at:line_end])[:100]!r}") from None
+    end = begin + size
+    if len(buffer) < end + 2:
+        return None
+    reply = words[3] if len(words) == (6 if headed else 5) else b""
+    return end + 2, sid, words[1], reply, bytes(buffer[body_at:end]), bytes(buffer[begin:body_at]) if headed else None
+
+
 class Wire(Client):
     """A nats-py client. `send` and `listen` are for the hot path; all else works as it does in nats-py."""
 
     def __init__(self) -> None:
         super().__init__()
         self._direct: dict[int, Heard] = {}
+        self._write_due = False
+        self._ps = Reader(self, self._direct)
 
     def send(self, subject: str, body: bytes, reply: str = "", headers: bytes = b"") -> None:
-        """Publish without waiting: written by the flusher in this turn of the loop, or after a reconnect.
+        """Publish without waiting: written with all else that is sent in this turn of the loop, or after a reconnect.
 
         `headers`: a header_block. Raises BadSubjectError, ConnectionClosedError, OutboundBufferLimitError.
         """
@@ -93,9 +150,9 @@ class Wire(Client):
         else:
             self._pending += (head, headers, body, b"\r\n")
         self._pending_data_size += size
-        queue = self._flush_queue
-        if queue is not None and queue.empty() and self.is_connected:
-            queue.put_nowait(asyncio.get_running_loop().create_future())
+        if not self._write_due:
+            self._write_due = True
+            asyncio.get_running_loop().call_soon(self._write)
 
     async def listen(self, subject: str, heard: Heard, queue: str = "") -> Subscription:
         """Subscribe; `heard` is called as soon as a message is read, must not wait and must not raise."""
@@ -127,6 +184,13 @@ class Wire(Client):
             await super()._process_msg(sid, subject, reply, data, headers)
         else:
             heard(Incoming(subject.decode(), reply.decode(), data, headers))
+
+    def _write(self) -> None:
+        """What nats-py's flusher does, without a queue and a task: whichever comes first writes all that waits."""
+        self._write_due = False
+        if self._pending and self.is_connected and self._transport is not None:
+            pending, self._pending, self._pending_data_size = self._pending, [], 0
+            self._transport.writelines(pending)
 
     def _remove_sub(self, sid: int, max_msgs: int = 0) -> None:
         """Whoever heard is let go with its subscription, and with it all that it gathered."""
