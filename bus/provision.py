@@ -15,7 +15,7 @@ from nats.js.manager import JetStreamManager
 
 from bus.connection import Bus
 from bus.errors import Unavailable
-from bus.streams import KV_CONFIG, RESULTS_AGE_S, Consumer, consumer_drift, consumers, stream_drift, streams
+from bus.streams import KV_CONFIG, KV_HEALTH, RESULTS_AGE_S, Consumer, consumer_drift, consumers, stream_drift, streams
 
 API_TIMEOUT_S = 10.0
 ELECTION_S = 15.0
@@ -63,7 +63,8 @@ async def provision(bus: Bus, sizing: Sizing = Sizing()) -> list[str]:
 def _declared(bus: Bus, replicas: int | None) -> dict[str, StreamConfig]:
     """All streams, that with the kept number of replicas first."""
     kept = KV_CONFIG.evolve(num_replicas=replicas or 1, metadata={REPLICAS: str(replicas)} if replicas else None)
-    return {"KV_CONFIG": kept, **streams(bus.subjects.root, replicas or 1)}
+    health = KV_HEALTH.evolve(num_replicas=replicas or 1)
+    return {"KV_CONFIG": kept, "KV_HEALTH": health, **streams(bus.subjects.root, replicas or 1)}
 
 
 async def _declared_replicas(manager: JetStreamManager) -> int | None:

@@ -113,6 +113,21 @@ KV_CONFIG = StreamConfig(
     discard=DiscardPolicy.NEW,
     duplicate_window=2.0,
 )
+KV_HEALTH = StreamConfig(
+    name="KV_HEALTH",
+    subjects=["$KV.HEALTH.>"],
+    retention=RetentionPolicy.LIMITS,
+    storage=StorageType.FILE,
+    max_msgs_per_subject=1,
+    max_age=24 * HOUR_S,
+    max_bytes=64 << 20,
+    allow_direct=True,
+    allow_rollup_hdrs=True,
+    deny_delete=True,
+    discard=DiscardPolicy.NEW,
+    duplicate_window=2.0,
+)
+BUCKETS = (KV_CONFIG, KV_HEALTH)
 
 STREAM_FIELDS = (
     "subjects",

@@ -19,6 +19,7 @@ from .config import ConfigV1
 from .cost import CostRecordedV1
 from .dead_letter import DeadLetterV1
 from .delta import DeltaV1
+from .health import ModelListingV1, ProviderHealthV1
 from .notice import NoticeV1
 from .request import ChatRequestV1, EmbedRequestV1
 from .result import ResultV1
@@ -42,6 +43,8 @@ MESSAGES: Mapping[str, type[BaseModel]] = MappingProxyType(
         "notice": NoticeV1,
         "dead_letter": DeadLetterV1,
         "config": ConfigV1,
+        "health": ProviderHealthV1,
+        "model_listing": ModelListingV1,
     }
 )
 """Every public message of version 1, in the order of travel."""

@@ -10,7 +10,7 @@ import yaml
 from bus.asyncapi.channels import PARAMETERS, Channel, channels
 from bus.asyncapi.messages import key, message_components
 from bus.asyncapi.schemas import schema_components
-from bus.streams import KV_CONFIG, Consumer, consumers, streams
+from bus.streams import BUCKETS, Consumer, consumers, streams
 from contracts.request import KINDS, LANES
 
 DOCUMENT = Path(__file__).resolve().parents[2] / "docs" / "asyncapi.yaml"
@@ -92,7 +92,7 @@ def _parameter(token: str) -> Node:
 
 def _stream(name: str, root: str) -> Node:
     """What the stream's declaration says, as far as readers and writers rest on it. Times in seconds."""
-    config = {**streams(root), "KV_CONFIG": KV_CONFIG}[name]
+    config = {**streams(root), **{str(bucket.name): bucket for bucket in BUCKETS}}[name]
     facts: Node = {
         "name": name,
         "subjects": list(config.subjects or []),

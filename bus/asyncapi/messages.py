@@ -88,7 +88,7 @@ OTHERS: dict[str, tuple[str, Node]] = {
     "empty": ("No body.", {"type": "string", "maxLength": 0}),
     "not_found": ("No body; the header `Status` is 404.", {"type": "string", "maxLength": 0}),
     "question": (
-        "What to sum up, and by what.",
+        "What to sum up, and by what; or which providers.",
         {
             "type": "object",
             "properties": {
@@ -96,6 +96,7 @@ OTHERS: dict[str, tuple[str, Node]] = {
                 "since": {"type": "string", "format": "date-time"},
                 "until": {"type": "string", "format": "date-time"},
                 "tenant": TEXT,
+                "providers": {"type": "array", "items": TEXT},
             },
         },
     ),

@@ -44,10 +44,10 @@ class Holder(BaseModel):
 
 
 class Router:
-    """The router's handlers. State: only the configuration's snapshot and an order among requests of one id."""
+    """The router's handlers. State: only the configuration's snapshot and an order among requests of one id. `ailing`: the providers' health."""
 
-    def __init__(self, bus: Bus, snapshot: calls.Snapshot) -> None:
-        self.bus, self.snapshot = bus, snapshot
+    def __init__(self, bus: Bus, snapshot: calls.Snapshot, ailing: routing.Ailing = routing.nobody) -> None:
+        self.bus, self.snapshot, self.ailing = bus, snapshot, ailing
         self._turns: dict[tuple[str, str], asyncio.Future[None]] = {}
         """The last of the requests at hand under each id: they go one after the other, in the order of their delivery."""
 
@@ -81,7 +81,7 @@ class Router:
         attempt = _decode(AttemptFinishedV1, delivery)
         request = await calls.request_of(self.bus, attempt.origin)
         needs, find = calls.needs(request), self.snapshot.catalog.find
-        decision = routing.after_failure(attempt, needs, find, datetime.now(UTC), calls.jitter())
+        decision = routing.after_failure(attempt, needs, find, datetime.now(UTC), calls.jitter(), self.ailing)
         await self._follow(attempt, decision, request)
 
     async def on_verdict(self, delivery: Delivery) -> None:
@@ -122,7 +122,7 @@ class Router:
             return
         origin = origin.model_copy(update={"route": found[0]})
         find = self.snapshot.catalog.find
-        decision = routing.first(found[1], calls.needs(request), find, routing.capable_of(request))
+        decision = routing.first(found[1], calls.needs(request), find, routing.capable_of(request), ailing=self.ailing)
         if isinstance(decision, End):
             await self._end(origin, decision)
             return

@@ -11,7 +11,7 @@ from contracts.config import ConfigV1
 from contracts.content import BlobPart, FilePart, UriPart
 from contracts.failures import FAILURES
 from contracts.origin import CandidateV1, OriginV1, RejectedV1, SlipV1
-from contracts.outcome import AttemptSummaryV1
+from contracts.outcome import AttemptSummaryV1, WarningV1
 from contracts.request import ChatRequestV1, EmbedRequestV1, Request
 from contracts.result import ErrorV1, Status
 
@@ -24,6 +24,12 @@ TOO_LATE = timedelta(milliseconds=50)
 """With less than this left nothing is asked any more."""
 
 Find = Callable[[str, str], Offer | None]
+Ailing = Callable[[str], str | None]
+"""Why a provider is better not asked now, by its id; None: nothing is known against it."""
+
+
+def nobody(_: str) -> None:
+    """Nothing is known of any provider's health."""
 
 
 @dataclass(frozen=True)
@@ -100,8 +106,10 @@ def candidates_of(request: Request, kind: str, config: ConfigV1) -> tuple[str | 
     return name, tuple(dict.fromkeys(named))
 
 
-def first(candidates: Sequence[CandidateV1], needs: Needs, find: Find, field: str, tenant_error: ErrorV1 | None = None) -> Ask | End:
-    """The first call: candidates that cannot serve the request are set aside with their reasons."""
+def first(
+    candidates: Sequence[CandidateV1], needs: Needs, find: Find, field: str, tenant_error: ErrorV1 | None = None, ailing: Ailing = nobody
+) -> Ask | End:
+    """The first call: candidates that cannot serve the request are set aside with their reasons, those of unhealthy providers behind the others."""
     if tenant_error is not None:
         return End("refused", tenant_error)
     kept: list[CandidateV1] = []
@@ -121,8 +129,25 @@ def first(candidates: Sequence[CandidateV1], needs: Needs, find: Find, field: st
             "refused",
             ErrorV1(type=kind, message=f"no candidate can serve this request: {rejections[0].why}", field=_field(kind, field), rejected=tuple(rejected)),
         )
-    slip = SlipV1(candidates=tuple(kept), rejected=tuple(rejected))
-    return Ask(slip, estimated_cost_usd=estimate(find, kept[0], needs))
+    in_order, warnings = behind(kept, ailing)
+    slip = SlipV1(candidates=in_order, rejected=tuple(rejected), warnings=warnings)
+    return Ask(slip, estimated_cost_usd=estimate(find, in_order[0], needs))
+
+
+def behind(candidates: Sequence[CandidateV1], ailing: Ailing) -> tuple[tuple[CandidateV1, ...], tuple[WarningV1, ...]]:
+    """Candidates of unhealthy providers after all others, and a warning for each that another one overtook. Nothing is refused for health alone."""
+    reasons = [(candidate, ailing(candidate.provider)) for candidate in candidates]
+    well = [candidate for candidate, why in reasons if why is None]
+    ill = [(candidate, why) for candidate, why in reasons if why is not None]
+    if not ill:
+        return tuple(candidates), ()
+    last_well = candidates.index(well[-1]) if well else -1
+    warnings = tuple(
+        WarningV1(type="provider_unhealthy", message=f"{candidate} was not asked in its turn: {why}")
+        for candidate, why in ill
+        if candidates.index(candidate) < last_well
+    )
+    return (*well, *(candidate for candidate, _ in ill)), warnings
 
 
 def _field(kind: str, asked_by: str) -> str | None:
@@ -169,7 +194,7 @@ def answer_too_large(request: Request, offer: Offer | None, limit_bytes: int) ->
     )
 
 
-def after_failure(attempt: AttemptFinishedV1, needs: Needs, find: Find, now: datetime, jitter: float) -> Ask | End:
+def after_failure(attempt: AttemptFinishedV1, needs: Needs, find: Find, now: datetime, jitter: float, ailing: Ailing = nobody) -> Ask | End:
     """What follows a failed attempt: the same candidate again, the next one, or the end. `jitter` lies in [-1, 1]."""
     origin, summary = attempt.origin, attempt.summary
     attempts = (*attempt.slip.attempts, summary)
@@ -180,6 +205,10 @@ def after_failure(attempt: AttemptFinishedV1, needs: Needs, find: Find, now: dat
     pinned = attempt.slip.pinned_by_stream or attempt.streamed or (origin.stream and summary.outcome == "outcome_unknown")
     slip = attempt.slip.model_copy(update={"attempts": attempts, "warnings": (*attempt.slip.warnings, *attempt.warnings), "pinned_by_stream": pinned})
     current = find(summary.provider, summary.model)
+    if traits.failover and not pinned and ailing(summary.provider) is not None:
+        moved = _next(slip, attempt, needs, find, ailing)
+        if isinstance(moved, Ask) and ailing(moved.slip.candidates[0].provider) is None:
+            return moved
     if traits.retryable and current is not None and _calls_of(attempts, summary) < traits.max_calls:
         delay_s = backoff_s(_calls_of(attempts, summary), attempt.retry_after_s, jitter)
         over_budget = unfit(current, needs, spent(attempts, find, needs))
@@ -187,16 +216,17 @@ def after_failure(attempt: AttemptFinishedV1, needs: Needs, find: Find, now: dat
             return Ask(slip, delay_s, estimate(find, slip.candidates[0], needs))
     if pinned or not traits.failover:
         return End("failed", _error(summary, slip.rejected, retryable=traits.retryable))
-    return _next(slip, attempt, needs, find)
+    return _next(slip, attempt, needs, find, ailing)
 
 
-def _next(slip: SlipV1, attempt: AttemptFinishedV1, needs: Needs, find: Find) -> Ask | End:
+def _next(slip: SlipV1, attempt: AttemptFinishedV1, needs: Needs, find: Find, ailing: Ailing) -> Ask | End:
     rejected = list(slip.rejected)
-    left = slip.candidates[1:]
+    left, warnings = behind(slip.candidates[1:], ailing)
+    told = (*slip.warnings, *(warning for warning in warnings if warning not in slip.warnings))
     for index, candidate in enumerate(left):
         rejection = unfit(find(candidate.provider, candidate.model), needs, spent(slip.attempts, find, needs))
         if rejection is None:
-            moved = slip.model_copy(update={"candidates": left[index:], "rejected": tuple(rejected)})
+            moved = slip.model_copy(update={"candidates": left[index:], "rejected": tuple(rejected), "warnings": told})
             return Ask(moved, 0.0, estimate(find, candidate, needs))
         rejected.append(RejectedV1(model=str(candidate), why=rejection.why))
     return End("failed", _error(attempt.summary, tuple(rejected), retryable=FAILURES[attempt.summary.outcome].retryable))  # type: ignore[index]  # as above

@@ -15,7 +15,7 @@ from bus.asyncapi.__main__ import main
 from bus.asyncapi.channels import DIRECT_GET, PARAMETERS, channels
 from bus.asyncapi.document import DOCUMENT, document, is_outdated
 from bus.asyncapi.messages import key
-from bus.streams import KV_CONFIG, consumers, streams
+from bus.streams import BUCKETS, consumers, streams
 from bus.subjects import Subjects
 from contracts.export import EXAMPLES, MESSAGES
 from tests.support.node import node, program
@@ -53,7 +53,7 @@ def required(method: Any) -> int:
 
 
 def test_every_stream_and_every_durable_consumer_is_described(committed: dict[str, Any]) -> None:
-    assert {channel["x-stream"]["name"] for channel in committed["channels"].values() if "x-stream" in channel} == {*streams(), str(KV_CONFIG.name)}
+    assert {channel["x-stream"]["name"] for channel in committed["channels"].values() if "x-stream" in channel} == {*streams(), *(str(bucket.name) for bucket in BUCKETS)}
     described = {consumer["durable"] for operation in committed["operations"].values() for consumer in operation.get("x-consumers", [])}
     assert described == set(consumers())
 
