@@ -5,7 +5,7 @@ from contracts.content import ChatMessageV1, TextPart
 from contracts.outcome import UsageV1
 from contracts.request import ChatRequestV1, EmbedRequestV1
 from services.adapters.app import build
-from services.adapters.protocol import Answer, Client, Failure, OnDelta
+from services.adapters.protocol import Answer, Client, Failure, Looked, OnDelta
 from services.adapters.settings import AdapterSettings
 
 
@@ -19,6 +19,9 @@ class Inside:
 
     async def embed(self, request: EmbedRequestV1, model: str, *, timeout_s: float, idempotency_key: str) -> Answer | Failure:
         return Answer(embeddings=[[1.0] for _ in request.input], usage=UsageV1(input_tokens=len(request.input), output_tokens=0), response_model=model)
+
+    async def look(self, path: str, *, timeout_s: float, read: bool = False) -> Looked:
+        return Looked(200)
 
 
 def _build(app: Application, settings: AdapterSettings) -> None:

@@ -25,6 +25,8 @@ class ProviderKind(Closed):
     auth: Auth = "bearer"
     key_required: bool = False
     health_path: str | None = None
+    models_path: str | None = None
+    free_headers: dict[str, str] = Field(default_factory=dict)
     prices: str | None = None
     free: bool = False
     capabilities: dict[Capability, bool] = Field(default_factory=dict)

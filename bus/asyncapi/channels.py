@@ -157,7 +157,7 @@ def channels(root: str = "llm") -> tuple[Channel, ...]:
             "health",
             "$KV.HEALTH.{provider}",
             ("health",),
-            "How a provider was at its last check, a key of the bucket HEALTH for each provider that has a free endpoint. Older than `valid_s` it says nothing.",
+            "How a provider was at its last check, a key of the bucket HEALTH for each that has a free endpoint. Older than `valid_s` it says nothing.",
             (ADAPTERS,),
             (ROUTER, OPERATOR),
             "KV_HEALTH",

@@ -4,6 +4,7 @@ import os
 
 from bus.application import Application
 from services.adapters.cancels import Cancels
+from services.adapters.checking import Checker
 from services.adapters.clients import client_of
 from services.adapters.handlers import Adapter
 from services.adapters.lending import Lender
@@ -29,4 +30,5 @@ def build(app: Application, settings: AdapterSettings, *, client_of: MakeClient 
     app.background(cancels.run)
     app.background(supply.run)
     app.background(Lender(app).run)
+    app.background(Checker(app, providers, settings).run)
     app.on_stop(providers.close)

@@ -83,6 +83,7 @@ def client_of(provider: ProviderV1, session: aiohttp.ClientSession, environ: Map
         idle_s=provider.idle_timeout_s,
         embed_batch=kind.embed_batch,
         post_by=poster(session, base_url) if poster is not None else None,
+        free_headers=kind.free_headers,
     )
 
 

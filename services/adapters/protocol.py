@@ -120,8 +120,20 @@ class WireProtocol(Protocol):
         """What an answer with an error status means. `headers` looks names up without regard to case."""
 
 
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What came of a free GET. `status` is None where no answer came, `body` where it was not wanted or is not JSON."""
+
+    status: int | None
+    body: Any = None
+    failure: Failure | None = None
+
+
 class Client(Protocol):
     """One configured provider, ready to be asked."""
+
+    async def look(self, path: str, *, timeout_s: float, read: bool = False) -> Looked:
+        """A GET that costs nothing: `path` stands below base_url, or below its host ("host:/…"). `read`: the body is wanted."""
 
     async def chat(self, request: ChatRequestV1, model: str, *, timeout_s: float, idempotency_key: str, on_delta: OnDelta | None = None) -> Answer | Failure:
         """Asks for the next message. `on_delta` hears the pieces of a streamed answer; the answer is whole in any case."""

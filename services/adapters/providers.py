@@ -12,6 +12,7 @@ from catalog.models import Catalog, Offer
 from contracts.config import ConfigV1, ProviderV1
 
 from .clients import Misconfigured, client_of
+from .endpoints import Endpoints, endpoints_of
 from .protocol import Client
 
 log = structlog.get_logger()
@@ -34,6 +35,7 @@ class Providers:
         self._environ, self._make = environ, make
         self._session: aiohttp.ClientSession | None = None
         self._clients: dict[str, Client | Unusable] = {}
+        self._endpoints: dict[str, Endpoints] = {}
         self._catalog: Catalog | None = None
 
     async def start(self) -> None:
@@ -48,13 +50,24 @@ class Providers:
     def take(self, config: ConfigV1, revision: int) -> None:
         """Take a new configuration."""
         self._catalog = Catalog(config, revision=revision)
+        self._endpoints = {provider.id: self._free(provider) for provider in config.providers}
         self._clients = {provider.id: self._client(provider) for provider in config.providers}
 
     def client(self, provider: str) -> Client | Unusable:
         return self._clients.get(provider, Unusable(f"provider {provider!r} is not configured here"))
 
+    def endpoints(self, provider: str) -> Endpoints:
+        """What the provider answers free of charge."""
+        return self._endpoints.get(provider, Endpoints())
+
     def offer(self, provider: str, model: str) -> Offer | None:
         return self._catalog.find(provider, model) if self._catalog else None
+
+    def _free(self, provider: ProviderV1) -> Endpoints:
+        try:
+            return endpoints_of(provider, self._environ)
+        except (UnknownProviderType, MissingSecret, KeyError):
+            return Endpoints()  # its client says what is wrong
 
     def _client(self, provider: ProviderV1) -> Client | Unusable:
         if self._session is None:

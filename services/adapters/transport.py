@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import aiohttp
 from pydantic_core import PydanticSerializationError, from_json, to_json
@@ -17,7 +17,7 @@ from contracts.request import ChatRequestV1, EmbedRequestV1
 
 from .batches import after_others, batches_of, joined
 from .conversion import Unconvertible
-from .protocol import Answer, DeltaPiece, Event, Exchange, Failure, Framing, OnDelta, Streamed, WireProtocol
+from .protocol import Answer, DeltaPiece, Event, Exchange, Failure, Framing, Looked, OnDelta, Streamed, WireProtocol
 from .sse import SseReader
 from .whole import tell_whole
 
@@ -31,6 +31,8 @@ MAX_MESSAGE = 500
 MIN_SECRET = 6
 """Shorter ones would blacken innocent words."""
 MAX_REFUSAL_BYTES = 64 * 1024
+HOST = "host:"
+"""Begins a path that stands below the host, not below base_url."""
 Authorize = Callable[[str, bytes], Awaitable[Mapping[str, str]]]
 """Headers that prove who asks, for a URL and a body; awaited before each call. Raises NotAuthorized."""
 Renew = Callable[[], None]
@@ -54,13 +56,27 @@ Post = Callable[[str, bytes, Mapping[str, str]], Awaitable[Reply]]
 
 async def post(session: aiohttp.ClientSession, url: str, payload: bytes, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
     """One POST, as every call is made: no redirects, no limit of its own but on connecting."""
-    try:
-        target = URL(url, encoded="%" in url)
-    except ValueError as error:
-        raise aiohttp.InvalidURL(url, str(error)) from error
+    target = _url(url)
     body = payload if len(payload) <= LARGE_BYTES else io.BytesIO(payload)
 
     return await session.post(target, data=body, headers=headers, allow_redirects=False, timeout=NO_LIMIT)
+
+
+def _url(url: str) -> URL:
+    try:
+        return URL(url, encoded="%" in url)
+    except ValueError as error:
+        raise aiohttp.InvalidURL(url, str(error)) from error
+
+
+def _origin(base_url: str) -> str:
+    try:
+        return str(URL(base_url).origin())
+    except ValueError as error:
+        raise aiohttp.InvalidURL(base_url, str(error)) from error
+
+
+Outcome = TypeVar("Outcome")
 
 
 class HttpClient:
@@ -80,13 +96,15 @@ class HttpClient:
         idle_s: float | None = None,
         embed_batch: int | None = None,
         post_by: Post | None = None,
+        free_headers: Mapping[str, str] | None = None,
     ) -> None:
-        """`post_by`: who makes the requests in place of aiohttp, as an SDK does; all else is the same."""
+        """`post_by`: who makes the requests in place of aiohttp, as an SDK does; all else is the same. `free_headers`: what only `look` needs."""
         self._session, self._protocol, self._authorize, self._post_by = session, protocol, authorize, post_by
         self._renew = renew
         self._proofs: tuple[str, ...] = ()
         self._base_url = base_url.strip().rstrip("/")
         self._headers = {"Content-Type": "application/json", **headers}
+        self._look_headers = {"Accept": "application/json", **(free_headers or {}), **headers}
         self._secrets = sorted((secret for secret in secrets if len(secret) >= MIN_SECRET), key=len, reverse=True)
         self._first_token_s, self._idle_s, self._embed_batch = first_token_s, idle_s, embed_batch
 
@@ -110,6 +128,26 @@ class HttpClient:
     async def _embed_once(self, request: EmbedRequestV1, model: str, timeout_s: float, idempotency_key: str) -> Answer | Failure:
         return await self._call(lambda: self._protocol.embed(request, model), timeout_s, idempotency_key, None)
 
+    async def look(self, path: str, *, timeout_s: float, read: bool = False) -> Looked:
+        """A GET that costs nothing, by aiohttp alone, and no second one where the credential was refused: the next look comes anyway."""
+        outcome = await self._ending(timeout_s, lambda: self._look(path, read))
+        if isinstance(outcome, Failure):
+            return Looked(None, failure=self._redacted(outcome))
+        if outcome.failure is not None and outcome.failure.type == "auth" and self._renew is not None:
+            self._renew()
+        return outcome if outcome.failure is None else replace(outcome, failure=self._redacted(outcome.failure))
+
+    async def _look(self, path: str, read: bool) -> Looked:
+        url = _origin(self._base_url) + path.removeprefix(HOST) if path.startswith(HOST) else _joined(self._base_url, path)
+        proof = await self._proof(url, b"")
+        response = await self._session.get(_url(url), headers={**self._look_headers, **proof}, allow_redirects=False, timeout=NO_LIMIT)
+        try:
+            if response.status != 200:
+                return Looked(response.status, failure=await self._refused(response, None))
+            return Looked(200, from_json(await response.read(), allow_inf_nan=False) if read else None)
+        finally:
+            response.close()
+
     async def _call(self, convert: Callable[[], Exchange], timeout_s: float, idempotency_key: str, on_delta: OnDelta | None) -> Answer | Failure:
         try:
             exchange = convert()
@@ -120,15 +158,21 @@ class HttpClient:
         return _warned(outcome, exchange.warnings) if isinstance(outcome, Answer) else self._redacted(outcome)
 
     async def _within(self, timeout_s: float, exchange: Exchange, payload: bytes, idempotency_key: str, on_delta: OnDelta | None) -> Answer | Failure:
+        async def dial() -> Answer | Failure:
+            outcome = await self._dial(exchange, payload, idempotency_key, on_delta)
+            if self._renew is not None and isinstance(outcome, Failure) and outcome.type == "auth":
+                self._renew()
+                outcome = await self._dial(exchange, payload, idempotency_key, on_delta)
+            return outcome
+
+        return await self._ending(timeout_s, dial)
+
+    async def _ending(self, timeout_s: float, dial: Callable[[], Awaitable[Outcome]]) -> Outcome | Failure:
         """Every way in which the network can end a call; `expired` is told from a timeout that the transport raised itself."""
         clock = asyncio.timeout(max(0.0, timeout_s))
         try:
             async with clock:
-                outcome = await self._dial(exchange, payload, idempotency_key, on_delta)
-                if self._renew is not None and isinstance(outcome, Failure) and outcome.type == "auth":
-                    self._renew()
-                    outcome = await self._dial(exchange, payload, idempotency_key, on_delta)
-                return outcome
+                return await dial()
         except NotAuthorized as error:
             return Failure("auth", str(error), usage_known_zero=True)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
@@ -147,10 +191,7 @@ class HttpClient:
     async def _dial(self, exchange: Exchange, payload: bytes, idempotency_key: str, on_delta: OnDelta | None) -> Answer | Failure:
         url = _joined(self._base_url, exchange.path)
         headers = {**self._headers, "Idempotency-Key": idempotency_key, **exchange.headers}
-        if self._authorize is not None:
-            proof = await self._authorize(url, payload)
-            self._proofs = tuple(value.removeprefix("Bearer ") for value in proof.values() if len(value) >= MIN_SECRET)
-            headers.update(proof)
+        headers.update(await self._proof(url, payload))
         response, body = await self._post(url, payload, headers, self._first_token_s if exchange.stream else None)
         try:
             if response.status != 200:
@@ -163,6 +204,14 @@ class HttpClient:
             return answer
         finally:
             response.close()  # a response that was read to its end has given its connection back already
+
+    async def _proof(self, url: str, payload: bytes) -> Mapping[str, str]:
+        """The headers that prove who asks, where a key in a header is not enough."""
+        if self._authorize is None:
+            return {}
+        proof = await self._authorize(url, payload)
+        self._proofs = tuple(value.removeprefix("Bearer ") for value in proof.values() if len(value) >= MIN_SECRET)
+        return proof
 
     async def _post(self, url: str, payload: bytes, headers: Mapping[str, str], limit_s: float | None) -> Reply:
         """Ask, and wait for the status line; for that of a stream no longer than for its first bytes."""

@@ -106,9 +106,7 @@ def candidates_of(request: Request, kind: str, config: ConfigV1) -> tuple[str | 
     return name, tuple(dict.fromkeys(named))
 
 
-def first(
-    candidates: Sequence[CandidateV1], needs: Needs, find: Find, field: str, tenant_error: ErrorV1 | None = None, ailing: Ailing = nobody
-) -> Ask | End:
+def first(candidates: Sequence[CandidateV1], needs: Needs, find: Find, field: str, tenant_error: ErrorV1 | None = None, ailing: Ailing = nobody) -> Ask | End:
     """The first call: candidates that cannot serve the request are set aside with their reasons, those of unhealthy providers behind the others."""
     if tenant_error is not None:
         return End("refused", tenant_error)

@@ -37,7 +37,7 @@ class Provider:
 
     def __init__(self, log: Path, delay_s: float = 0.0) -> None:
         self.log, self.delay_s, self.script = CallLog(log), delay_s, Script()
-        self.port = 0
+        self.port = self.looks = 0
         self._runner: web.AppRunner | None = None
 
     @property
@@ -46,7 +46,7 @@ class Provider:
 
     async def start(self, port: int = 0) -> None:
         application = web.Application(client_max_size=MAX_BODY_BYTES)
-        application.add_routes([web.post("/v1/chat/completions", self._chat), web.post("/v1/embeddings", self._embed)])
+        application.add_routes([web.post("/v1/chat/completions", self._chat), web.post("/v1/embeddings", self._embed), web.get("/v1/models", self._models)])
         self._runner = web.AppRunner(application, access_log=None, handler_cancellation=True)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", port, backlog=1024)
@@ -54,9 +54,16 @@ class Provider:
         self.port = int(self._runner.addresses[0][1])
 
     async def stop(self) -> None:
+        """Once or more often."""
         if self._runner is not None:
             await self._runner.cleanup()
-        self.log.close()
+            self._runner = None
+            self.log.close()
+
+    async def _models(self, request: web.Request) -> web.Response:
+        """Free, so not in the log of calls."""
+        self.looks += 1
+        return web.json_response({"object": "list", "data": [{"id": name, "object": "model"} for name in ("small", "free", "embed", "unused")]})
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()

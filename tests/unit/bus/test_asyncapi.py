@@ -53,7 +53,10 @@ def required(method: Any) -> int:
 
 
 def test_every_stream_and_every_durable_consumer_is_described(committed: dict[str, Any]) -> None:
-    assert {channel["x-stream"]["name"] for channel in committed["channels"].values() if "x-stream" in channel} == {*streams(), *(str(bucket.name) for bucket in BUCKETS)}
+    assert {channel["x-stream"]["name"] for channel in committed["channels"].values() if "x-stream" in channel} == {
+        *streams(),
+        *(str(bucket.name) for bucket in BUCKETS),
+    }
     described = {consumer["durable"] for operation in committed["operations"].values() for consumer in operation.get("x-consumers", [])}
     assert described == set(consumers())
 

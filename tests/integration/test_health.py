@@ -1,0 +1,123 @@
+"""Providers are checked by what costs nothing; one that is gone is asked last, until it is back."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from bus.lease import LEASE_S
+from tests.support.client import Outsider
+from tests.support.processes import eventually
+from tests.support.provider import Provider
+from tests.support.stack import Stack, configuration, fake_provider
+
+INTERVAL_S = 1.0
+SLACK_S = 2.0
+"""For a busy machine, and for the router to hear of it."""
+
+
+@contextlib.asynccontextmanager
+async def fleet(folder: Path, adapters: int = 1) -> AsyncIterator[tuple[Stack, Outsider, Provider]]:
+    """Two providers, `first` (in this process) and `fake`; the route asks them in this order."""
+    stack = Stack(folder, environment={"HEADRACE_ADAPTERS_HEALTH_INTERVAL_S": str(INTERVAL_S)})
+    first = Provider(folder / "first.jsonl")
+    try:
+        await first.start()
+        await asyncio.to_thread(stack.server.start)
+        await stack.start_provider()
+        config = configuration(
+            stack.base_url,
+            providers=[fake_provider(first.base_url, id="first"), fake_provider(stack.base_url)],
+            routes={"default": {"candidates": ["first/small", "fake/small"]}},
+        )
+        await stack.begin_services(adapters, config, ("adapters",))
+        stack.start("router-1")
+        stack.start("validator-1")
+        await asyncio.gather(stack.ready("router-1"), stack.ready("validator-1"))
+        async with Outsider(stack.server.url) as outsider:
+            yield stack, outsider, first
+    finally:
+        await asyncio.to_thread(stack.end)
+        await first.stop()
+
+
+async def health(outsider: Outsider, provider: str = "first") -> dict[str, Any]:
+    return await outsider.stored("KV_HEALTH", f"$KV.HEALTH.{provider}") or {}
+
+
+def begun(log: Path) -> int:
+    return log.read_text().count('"event": "begin"')
+
+
+async def becomes(outsider: Outsider, state: str, within_s: float, provider: str = "first") -> dict[str, Any]:
+    async def reached() -> dict[str, Any] | None:
+        found = await health(outsider, provider)
+        return found if found.get("state") == state else None
+
+    return dict(await eventually(reached, within_s, what=f"{provider} is {state}"))
+
+
+async def test_a_provider_that_dies_is_unhealthy_within_two_intervals_asked_last_and_back_once_it_answers(tmp_path: Path) -> None:
+    async with fleet(tmp_path) as (stack, outsider, first):
+        await becomes(outsider, "healthy", 10)
+        await becomes(outsider, "healthy", 10, "fake")
+        looks = first.looks
+        await eventually(lambda: first.looks > looks, 2 * INTERVAL_S, what="a further look")
+        assert (begun(tmp_path / "first.jsonl"), begun(stack.provider_log)) == (0, 0), "a check is never a call"
+        assert (await outsider.answer("well"))["provider"] == "first"
+
+        port = first.port
+        await first.stop()
+        told = await becomes(outsider, "unhealthy", 2 * INTERVAL_S + SLACK_S)
+        assert "cannot connect" in told["why"]
+        await outsider.silence(SLACK_S)
+        result = await outsider.answer("ill")
+        assert [(one["provider"], one["outcome"]) for one in result["attempts"]] == [("fake", "answered")]
+        assert [warning["type"] for warning in result["warnings"]] == ["provider_unhealthy"]
+
+        async with contextlib.AsyncExitStack() as exits:
+            back = Provider(tmp_path / "first.jsonl")
+            exits.push_async_callback(back.stop)
+            await back.start(port)
+            await becomes(outsider, "healthy", 2 * INTERVAL_S + SLACK_S)
+            await outsider.silence(SLACK_S)
+            assert (await outsider.answer("well-again"))["provider"] == "first"
+            notices = [notice["details"] for _, _, notice in await outsider.all_stored("NOTICES", "llm.v1.notice.*.provider_health")]
+            assert [(told["provider"], told["was"], told["state"]) for told in notices] == [
+                ("first", "healthy", "degraded"),
+                ("first", "degraded", "unhealthy"),
+                ("first", "unhealthy", "healthy"),
+            ]
+
+
+async def test_all_unhealthy_candidates_are_asked_in_order_and_the_end_names_the_failure_not_the_health(tmp_path: Path) -> None:
+    async with fleet(tmp_path) as (stack, outsider, first):
+        await first.stop()
+        assert stack.provider is not None
+        await asyncio.to_thread(stack.provider.stop)
+        for provider in ("first", "fake"):
+            await becomes(outsider, "unhealthy", 3 * INTERVAL_S + SLACK_S, provider)
+        await outsider.silence(SLACK_S)
+        result = await outsider.answer("nobody", deadline=(datetime.now(UTC) + timedelta(seconds=8)).isoformat(), within_s=15)
+        assert result["attempts"][0]["provider"] == "first"
+        assert {one["outcome"] for one in result["attempts"]} <= {"unavailable", "expired"}
+        assert result["status"] in ("failed", "expired")
+
+
+async def test_one_process_checks_and_another_goes_on_where_it_was_killed(tmp_path: Path) -> None:
+    async with fleet(tmp_path, adapters=2) as (stack, outsider, first):
+        await becomes(outsider, "healthy", 10)
+
+        def checkers() -> list[str]:
+            return [name for name, program in stack.services.items() if '"event":"checking"' in program.text()]
+
+        assert len(checkers()) == 1
+        killed = checkers()[0]
+        stack.kill(killed)
+        looks = first.looks
+        await eventually(lambda: len(checkers()) == 2, LEASE_S + 4, what="another checker")
+        await eventually(lambda: first.looks > looks, 3, what="its first look")
+        notices = await outsider.all_stored("NOTICES", "llm.v1.notice.*.provider_health")
+        assert notices == [], "a change of checkers is no change of health"
