@@ -23,7 +23,13 @@ PIECES = 200
 """Deltas of a streamed answer."""
 WORDS = [f"word {number} " for number in range(PIECES)]
 PROMPT = "hello " * 100
-MODELS = {"openai": "gpt-4o", "anthropic": "claude-opus-4-6", "bedrock": "us.anthropic.claude-opus-4-6-v1", "gemini": "gemini-2.5-flash"}
+MODELS = {
+    "openai": "gpt-4o",
+    "openai_responses": "gpt-4o",
+    "anthropic": "claude-opus-4-6",
+    "bedrock": "us.anthropic.claude-opus-4-6-v1",
+    "gemini": "gemini-2.5-flash",
+}
 ENVIRON = {
     "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
     "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY",
@@ -56,6 +62,36 @@ def _openai() -> Recorded:
         {**head, "object": "chat.completion", "choices": [whole], "usage": usage},
         _sse([*events, {**head, "choices": [], "usage": usage}], end="data: [DONE]\n\n"),
     )
+
+
+def _responses() -> Recorded:
+    usage = {
+        "input_tokens": 3,
+        "input_tokens_details": {"cached_tokens": 0},
+        "output_tokens": 5,
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": 8,
+    }
+    place = {"item_id": "m1", "output_index": 0, "content_index": 0}
+    response = {"id": "r1", "object": "response", "created_at": 1, "status": "completed", "model": "gpt-4o", "error": None, "incomplete_details": None}
+
+    def item(text: str) -> dict[str, Any]:
+        content = {"type": "output_text", "text": text, "annotations": []}
+        return {"type": "message", "id": "m1", "role": "assistant", "status": "completed", "content": [content]}
+
+    said = "".join(WORDS)
+    begin: list[dict[str, Any]] = [
+        {"type": "response.created", "response": {**response, "status": "in_progress", "output": []}},
+        {"type": "response.output_item.added", "output_index": 0, "item": {**item(""), "content": []}},
+    ]
+    deltas: list[dict[str, Any]] = [{"type": "response.output_text.delta", **place, "delta": word, "logprobs": []} for word in WORDS]
+    end: list[dict[str, Any]] = [
+        {"type": "response.output_text.done", **place, "text": said, "logprobs": []},
+        {"type": "response.output_item.done", "output_index": 0, "item": item(said)},
+        {"type": "response.completed", "response": {**response, "output": [item(said)], "usage": usage}},
+    ]
+    events: list[dict[str, Any]] = [{**event, "sequence_number": number} for number, event in enumerate([*begin, *deltas, *end])]
+    return Recorded({**response, "output": [item("hi")], "usage": usage}, _sse(events, named=True))
 
 
 def _anthropic() -> Recorded:
@@ -94,7 +130,13 @@ def _gemini() -> Recorded:
     return Recorded(last, _sse([*parts, last]))
 
 
-ANSWERS: dict[str, Callable[[], Recorded]] = {"openai": _openai, "anthropic": _anthropic, "bedrock": _bedrock, "gemini": _gemini}
+ANSWERS: dict[str, Callable[[], Recorded]] = {
+    "openai": _openai,
+    "openai_responses": _responses,
+    "anthropic": _anthropic,
+    "bedrock": _bedrock,
+    "gemini": _gemini,
+}
 
 
 def _serve(port: "multiprocessing.Queue[int]") -> None:
@@ -144,6 +186,12 @@ async def _sdk(url: str, name: str, *, stream: bool) -> AsyncIterator[Call]:
 
         async with openai.AsyncOpenAI(base_url=f"{url}/{name}", api_key="nobody", max_retries=0) as chat:
             yield lambda: _read(chat.chat.completions.create(**asked), stream=stream)
+    elif name == "openai_responses":
+        import openai
+
+        response: Any = {"model": MODELS[name], "input": messages, "max_output_tokens": 100, "stream": stream}
+        async with openai.AsyncOpenAI(base_url=f"{url}/{name}", api_key="nobody", max_retries=0) as responses:
+            yield lambda: _read(responses.responses.create(**response), stream=stream)
     elif name == "anthropic":
         import anthropic
 

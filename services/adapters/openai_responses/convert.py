@@ -72,19 +72,20 @@ def _sampling(sampling: SamplingV1, conversion: Wording) -> Body:
         conversion.dropped("sampling.seed")
     reasoning = conversion.own.get("reasoning")
     effort = reasoning.get("effort") if isinstance(reasoning, dict) else None
-    if conversion.traits.sampling or effort == "none":
+    thinks = conversion.traits.effort and effort not in (None, "none")
+    if conversion.traits.sampling and not thinks:
         given = {"temperature": sampling.temperature, "top_p": sampling.top_p}
         return {**wire, **{name: value for name, value in given.items() if value is not None}}
     return {**wire, **_weighed(sampling, effort, conversion)}
 
 
 def _weighed(sampling: SamplingV1, effort: Any, conversion: Wording) -> Body:
-    """The sampling of a model that takes no temperature: an effort stands for it, unless the caller names one."""
+    """The sampling of a model that takes no temperature but 1, its default: an effort stands for it, unless the caller names one."""
     if sampling.top_p is not None:
         conversion.dropped("sampling.top_p with this model")
     if sampling.temperature is None:
         return {}
-    if effort is not None or not conversion.traits.effort:
+    if sampling.temperature == 1 or effort is not None or not conversion.traits.effort:
         conversion.dropped("sampling.temperature with this model")
         return {}
     chosen = effort_for(sampling.temperature)

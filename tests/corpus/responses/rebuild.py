@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from catalog.kinds import kinds
 from contracts.request import ChatRequestV1
 from tests.corpus.recording import Case, NotApplicable, Recording
 
@@ -28,7 +29,8 @@ def case(recording: Recording) -> Case | NotApplicable:
         return NotApplicable("prompt templates kept by the provider, without a message")
     if asked.get("background") and not asked.get("stream"):
         return NotApplicable("background answers, fetched later")
-    type_name = {"local": "compatible_responses"}.get(recording.provider, f"{recording.provider}_responses")
+    named = f"{recording.provider}_responses"
+    type_name = named if named in kinds() else "compatible_responses"
     try:
         return Case(type_name, asked.pop("model"), _request(asked, type_name), _version(recording), before)
     except ValidationError as error:

@@ -299,8 +299,14 @@ def test_sampling_that_the_protocol_or_the_model_does_not_take_is_told() -> None
     assert len(warnings) == 4 and any(warning.startswith("translated_parameter: sampling.temperature") for warning in warnings)
     body, warnings = asked(sampling={"temperature": 0.7}, model="gpt-5", provider_options={"openai_responses": {"reasoning": {"effort": "low"}}})
     assert body["reasoning"] == {"effort": "low"} and "sampling.temperature" in warnings[0]
-    body, warnings = asked(sampling={"temperature": 0.7}, model="gpt-5.2", provider_options={"openai_responses": {"reasoning": {"effort": "none"}}})
-    assert body["temperature"] == 0.7 and not warnings
+    body, warnings = asked(sampling={"temperature": 1}, model="gpt-5")
+    assert "reasoning" not in body and "sampling.temperature" in warnings[0]
+
+
+@pytest.mark.parametrize(("reasoning", "taken"), [({"effort": "none"}, True), ({"summary": "auto"}, True), (None, True), ({"effort": "low"}, False)])
+def test_from_gpt_5_1_on_a_temperature_passes_unless_an_effort_is_asked_for(reasoning: Any, taken: bool) -> None:
+    body, warnings = asked(sampling={"temperature": 0.7}, model="gpt-5.2", provider_options={"openai_responses": {"reasoning": reasoning}})
+    assert (body.get("temperature") == 0.7, bool(warnings)) == (taken, not taken)
 
 
 def test_a_background_answer_is_refused_unless_it_is_streamed() -> None:
