@@ -52,6 +52,11 @@ async def take(outsider: Outsider, stream: str, durable: str, count: int) -> dic
     return taken
 
 
+async def lent(outsider: Outsider, durable: str, calls: int) -> bool:
+    """Whether a consumer may have so many calls in hand: it begins with one."""
+    return ((await outsider.js.consumer_info("CALLS", durable)).config.max_ack_pending or 0) >= calls
+
+
 async def begin(outsider: Outsider, call: Msg) -> None:
     """The journal entry of an adapter that dies right after it."""
     tenant, request_id, n = call.subject.split(".")[-3:]
@@ -84,6 +89,7 @@ async def live(folder: Path) -> Story:
     """All kills at the same time: each waits two or three `ack_wait`."""
     async with own_stack(folder) as (stack, outsider):
         await outsider.answer("warm")
+        await eventually(lambda: lent(outsider, "adapter-fake-standard", 3), 30)
         stack.services["adapters-1"].stop()
         for request_id in ("before-journal", "before-dial", "before-ack"):
             await outsider.ask(request_id)
