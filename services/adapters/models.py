@@ -28,6 +28,7 @@ class ModelTraits(Closed):
     json_with_tools: bool = True
     signed_calls: bool = False
     encrypted_reasoning: bool = False
+    takes_reasoning: bool = True
 
 
 class Rule(ModelTraits):

@@ -17,6 +17,10 @@ from ..reading import text_or_none, tool_call_part
 ITEM = "openai_item"
 RESULT = "openai_result"
 """Under it stands where the part belongs: the item's `id` and the `field` that the part was taken from."""
+BLOCK = "openai_block"
+"""Under it stands a block of a message that our contract has no part for."""
+BY = "openai_by"
+"""Under it stands the type of the provider that gave the part: another knows neither its ids nor what it encrypted."""
 Key = tuple[str, int]
 """Which piece of its item a part is: the list it stands in, and where."""
 CALLS = frozenset({"function_call", "custom_tool_call"})
@@ -32,8 +36,13 @@ def type_of(item: Mapping[str, Any]) -> str:
     return text_or_none(item.get("type")) or ""
 
 
-def parts_of(item: Mapping[str, Any], at: int) -> list[tuple[Key, Part]]:
-    """The parts of one item; `at` is its place in the output."""
+def parts_of(item: Mapping[str, Any], at: int, by: str | None = None) -> list[tuple[Key, Part]]:
+    """The parts of one item; `at` is its place in the output, `by` the type of the provider that gave it."""
+    mark = {BY: by} if by is not None else {}
+    return [(key, part.model_copy(update={"provider_data": {**(part.provider_data or {}), **mark}})) for key, part in _parts(item, at)]
+
+
+def _parts(item: Mapping[str, Any], at: int) -> list[tuple[Key, Part]]:
     kind = type_of(item)
     if kind == "message":
         return [(("content", place), _said(block, item)) for place, block in enumerate(_dicts(item.get("content")))]
@@ -48,6 +57,8 @@ def _said(block: Body, item: Mapping[str, Any]) -> TextPart:
     own: dict[str, Any] = {ITEM: _less(item, "content", "role")}
     if block.get("type") == "refusal":
         return TextPart(content=text_or_none(block.get("refusal")) or "", provider_data={**own, "refusal": True})
+    if block.get("type") != "output_text":
+        return TextPart(content=text_or_none(block.get("text")) or "", provider_data={**own, BLOCK: block})
     beside = {name: block[name] for name in ("annotations", "logprobs") if block.get(name)}
     return TextPart(content=text_or_none(block.get("text")) or "", provider_data={**own, **beside})
 
@@ -56,7 +67,10 @@ def _thought(item: Mapping[str, Any]) -> list[tuple[Key, Part]]:
     """One part for each summary and each text; what is encrypted goes with the first."""
     own, sealed = _less(item, "summary", "content", "encrypted_content"), text_or_none(item.get("encrypted_content"))
     found: list[tuple[Key, str | None]] = [
-        ((name, place), text_or_none(block.get("text"))) for name in ("summary", "content") for place, block in enumerate(_dicts(item.get(name)))
+        ((name, place), block["text"])
+        for name in ("summary", "content")
+        for place, block in enumerate(_dicts(item.get(name)))
+        if isinstance(block.get("text"), str)
     ]
     return [
         (key, ReasoningPart(content=text, encrypted=None if number else sealed, provider_data={ITEM: own, **({"raw": True} if key[0] == "content" else {})}))
@@ -111,7 +125,7 @@ def _given(item: Mapping[str, Any], field: str, known: str | None) -> Part:
 
 
 def _less(item: Mapping[str, Any], *names: str) -> Body:
-    return {name: value for name, value in item.items() if name not in names and value is not None}
+    return {name: value for name, value in item.items() if name not in names and value not in (None, "")}
 
 
 def _dicts(value: Any) -> Iterable[Body]:

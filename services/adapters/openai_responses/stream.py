@@ -30,8 +30,9 @@ ENDS = frozenset({"response.completed", "response.incomplete", "response.failed"
 class StreamedResponse:
     """Feed the data of each event; `done` after the last one; then `result`. Parts stand in the order in which they were first heard of."""
 
-    def __init__(self) -> None:
+    def __init__(self, by: str | None = None) -> None:
         self.done = False
+        self._by = by
         self._order: list[Place] = []
         self._told: dict[Place, list[str]] = {}
         self._kinds: dict[Place, str] = {}
@@ -115,14 +116,14 @@ class StreamedResponse:
             yield from self._begin(index, item)
         self._items[index] = item
         self._finished.add(index)
-        for key, part in parts_of(item, index):
+        for key, part in parts_of(item, index, self._by):
             place = (index, key)
             kind = type_of(item)
             self._slot(place, kind)
             told, whole = "".join(self._told[place]), _words(part, item)
             if whole.startswith(told):
                 yield from self._more(place, kind, whole[len(told) :])
-            self._parts[place] = part.model_copy(update={"content": told}) if isinstance(part, ReasoningPart) and part.content is None and told else part
+            self._parts[place] = part.model_copy(update={"content": told}) if isinstance(part, ReasoningPart) and not part.content and told else part
 
     def _end(self, kind: str) -> Iterable[DeltaPiece]:
         """The last event holds the whole response; its output may be empty where the server keeps nothing."""
@@ -132,7 +133,7 @@ class StreamedResponse:
             if isinstance(item, dict):
                 index = next((at for at, known in self._items.items() if item.get("id") and known.get("id") == item["id"]), place)
                 known = self._items.get(index, {})
-                if index not in self._finished or (known.get("type"), known.get("id")) == (item.get("type"), item.get("id")):
+                if index not in self._finished or known.get("type") == item.get("type"):
                     yield from self._finish(index, item)
         if not self._response:
             self._failure = unreadable(f"ends with an event {kind!r} that holds no response")

@@ -20,7 +20,7 @@ from contracts.content import (
 from ..conversion import Unconvertible
 from ..protocol import Body
 from .blocks import block_of, output_of
-from .items import CALLS, ITEM, RESULT
+from .items import BLOCK, BY, CALLS, ITEM, RESULT
 from .quirks import Wording
 
 OUTPUTS = ("function_call_output", "custom_tool_call_output")
@@ -51,7 +51,7 @@ def _asked(role: str, parts: tuple[Part, ...], where: str, custom: set[str], con
     for at, part in placed:
         if isinstance(part, ToolCallResponsePart):
             continue
-        if (whole := _whole(part)) is not None:
+        if (whole := _whole(part, conversion)) is not None:
             items += [*_message(role, blocks), whole]
             blocks = []
         elif role == "tool":
@@ -72,7 +72,7 @@ def _tool_answer(part: ToolCallResponsePart, where: str, custom: set[str], conve
     if part.is_error:
         conversion.dropped("tool_call_response.is_error")
     kind = OUTPUTS[1] if part.id in custom else OUTPUTS[0]
-    return {"type": kind, **(_own(part, *OUTPUTS) or {}), "call_id": part.id, "output": output_of(part.response, where, conversion)}
+    return {"type": kind, **(_own(part, conversion, *OUTPUTS) or {}), "call_id": part.id, "output": output_of(part.response, where, conversion)}
 
 
 def _answered(parts: tuple[Part, ...], where: str, conversion: Wording) -> list[Body]:
@@ -80,8 +80,8 @@ def _answered(parts: tuple[Part, ...], where: str, conversion: Wording) -> list[
     items: list[Body] = []
     for at, part in enumerate(parts):
         place = (part.provider_data or {}).get(RESULT)
-        if (whole := _whole(part)) is not None:
-            items.append(dict(whole))
+        if (whole := _whole(part, conversion)) is not None:
+            items.append(whole)
         elif isinstance(place, dict):
             _put_back(part, place, items, conversion)
         elif (add := ADDED.get(type(part))) is not None:
@@ -93,15 +93,22 @@ def _answered(parts: tuple[Part, ...], where: str, conversion: Wording) -> list[
     return _recalled(items, conversion)
 
 
-def _own(part: Part, *kinds: str) -> Body | None:
-    """What `provider_data` keeps of the item of one of these types that the part came from."""
+def _own(part: Part, conversion: Wording, *kinds: str) -> Body | None:
+    """What `provider_data` keeps of the item of one of these types that the part came from; another provider's ids mean nothing here."""
     own = (part.provider_data or {}).get(ITEM)
-    return own if isinstance(own, dict) and own.get("type") in kinds else None
+    if not isinstance(own, dict) or own.get("type") not in kinds:
+        return None
+    return {name: value for name, value in own.items() if name != "id"} if _foreign(part, conversion) else own
 
 
-def _whole(part: Part) -> Body | None:
+def _foreign(part: Part, conversion: Wording) -> bool:
+    return (part.provider_data or {}).get(BY) not in (None, conversion.kind.type)
+
+
+def _whole(part: Part, conversion: Wording) -> Body | None:
     own = (part.provider_data or {}).get(ITEM)
-    return own if isinstance(own, dict) and isinstance(own.get("type"), str) and own["type"] not in SPOKEN else None
+    known = isinstance(own, dict) and isinstance(own.get("type"), str) and own["type"] not in SPOKEN and not _foreign(part, conversion)
+    return dict(own) if isinstance(own, dict) and known else None
 
 
 def _put_back(part: Part, place: Body, items: list[Body], conversion: Wording) -> None:
@@ -116,13 +123,15 @@ def _put_back(part: Part, place: Body, items: list[Body], conversion: Wording) -
 
 def _said(part: TextPart, items: list[Body], conversion: Wording) -> None:
     """A text with the id of its message goes back as it came; any other is a plain message."""
-    own, kept = _own(part, "message") or {}, part.provider_data or {}
+    own, kept = _own(part, conversion, "message") or {}, part.provider_data or {}
     if "id" not in own:
         if part.content:
             items.append(_plain(own, part.content))
         return
-    if kept.get("refusal"):
-        block: Body = {"type": "refusal", "refusal": part.content}
+    if isinstance(whole := kept.get(BLOCK), dict):
+        block: Body = whole
+    elif kept.get("refusal"):
+        block = {"type": "refusal", "refusal": part.content}
     else:
         logprobs = {"logprobs": kept["logprobs"]} if "logprobs" in kept else {}
         block = {"type": "output_text", "text": part.content, "annotations": kept.get("annotations", []), **logprobs}
@@ -139,8 +148,8 @@ def _plain(own: Body, text: str) -> Body:
 
 def _thought(part: ReasoningPart, items: list[Body], conversion: Wording) -> None:
     """Parts of one item in a row are one item again; only the first of them holds what is encrypted."""
-    own = _own(part, "reasoning")
-    if own is None:
+    own = _own(part, conversion, "reasoning")
+    if own is None or _foreign(part, conversion):
         conversion.dropped("part of type 'reasoning' of another provider")
         return
     held = {"summary", "content", "encrypted_content"}
@@ -159,19 +168,20 @@ def _call(part: ToolCallPart, items: list[Body], conversion: Wording) -> None:
     kept, raw = part.provider_data or {}, (part.provider_data or {}).get("raw_arguments")
     kind, field = ("custom_tool_call", "input") if kept.get("custom") else ("function_call", "arguments")
     written = raw if isinstance(raw, str) and not part.arguments else to_json(part.arguments).decode()
-    items.append({**(_own(part, kind) or {}), "type": kind, "call_id": part.id, "name": part.name, field: written})
+    items.append({**(_own(part, conversion, kind) or {}), "type": kind, "call_id": part.id, "name": part.name, field: written})
 
 
 ADDED: dict[type, Callable[[Any, list[Body], Wording], None]] = {TextPart: _said, ReasoningPart: _thought, ToolCallPart: _call}
 
 
 def _recalled(items: list[Body], conversion: Wording) -> list[Body]:
-    """The turn as a server that keeps nothing takes it: without reasoning that it cannot know, and without ids that ask for what is not there."""
-    if not conversion.stateless:
+    """The turn as a server that keeps nothing takes it: without reasoning that it cannot know or use, and without ids that ask for what is not there."""
+    if not conversion.stateless and conversion.traits.takes_reasoning:
         return items
-    known = [item for item in items if item.get("type") != "reasoning" or item.keys() & HELD]
+    held = HELD if conversion.traits.takes_reasoning else frozenset()
+    known = [item for item in items if item.get("type") != "reasoning" or item.keys() & held]
     if len(known) < len(items):
-        conversion.dropped("part of type 'reasoning' without its encrypted content")
+        conversion.dropped("part of type 'reasoning' without its encrypted content" if held else "part of type 'reasoning' with this model")
         known = [nameless for item in known for nameless in _nameless(item)]
     return [_freed(item, known[at + 1 :]) for at, item in enumerate(known)]
 

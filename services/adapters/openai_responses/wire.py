@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 
 from catalog.kinds import ProviderKind
 from contracts.request import ChatRequestV1, EmbedRequestV1
@@ -25,7 +26,8 @@ class Responses:
 
     def chat(self, request: ChatRequestV1, model: str) -> Exchange:
         body, warnings = chat_body(request, model, self._kind, self._provider_id)
-        return Exchange(self._path, body, whole=chat_answer, stream=StreamedResponse if request.stream else None, warnings=warnings)
+        stream = partial(StreamedResponse, self._kind.type) if request.stream else None
+        return Exchange(self._path, body, whole=partial(chat_answer, by=self._kind.type), stream=stream, warnings=warnings)
 
     def embed(self, request: EmbedRequestV1, model: str) -> Exchange:
         raise Unconvertible(f"{self._kind.type} has no embeddings: the Responses API makes none; send the request to a provider of chat completions")

@@ -112,7 +112,7 @@ def _parts(item: dict[str, Any]) -> Iterator[dict[str, Any]]:
     kind = item.get("type", "message")
     if kind == "message":
         own = {name: value for name, value in item.items() if name not in ("role", "content")}
-        for block in [item["content"]] if isinstance(item["content"], str) else item["content"]:
+        for block in [item["content"]] if isinstance(item["content"], str) else item["content"] or []:
             yield _block(block, own if item["role"] == "assistant" else {})
     elif kind == "reasoning":
         yield from _thoughts(item)

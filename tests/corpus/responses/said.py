@@ -3,11 +3,11 @@
 import json
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
+from typing import Any, get_args
 
 import httpx
 import openai
-from openai.types.responses import Response
+from openai.types.responses import Response, ResponseError
 
 from catalog.kinds import kind_of
 from contracts.request import ChatRequestV1
@@ -24,6 +24,10 @@ CODES = {
     "rate_limit_exceeded": "rate_limited",
 }
 STATUSES = {401: "auth", 402: "quota_exhausted", 403: "auth", 408: "timeout", 413: "context_too_long", 429: "rate_limited", 504: "timeout"}
+REFUSED = frozenset({"bio_policy", "misalignment_policy_violation", "image_content_policy_violation"})
+SERVERS = {"server_error": "unavailable", "rate_limit_exceeded": "rate_limited", "vector_store_timeout": "timeout"}
+"""Codes of failed responses that are not the request's fault; all others that the SDK names are."""
+KNOWN = frozenset(get_args(ResponseError.model_fields["code"].annotation))
 INCOMPLETE = {"max_output_tokens": "length", "content_filter": "content_filter"}
 ENDS = ("response.completed", "response.incomplete", "response.failed")
 ANSWERING = ("_output", "_response", "compaction", "additional_tools")
@@ -53,10 +57,16 @@ def expected(recording: Recording) -> Expected | ExpectedFailure | NotApplicable
     if response is None:
         return ExpectedFailure("truncated_stream")
     if not isinstance(response, Response):
-        return ExpectedFailure(CODES.get(str(response.code), "unavailable"))
+        return ExpectedFailure(_failed(str(response.code)))
     if response.error is not None:
-        return ExpectedFailure(CODES.get(response.error.code, "unavailable"))
+        return ExpectedFailure(_failed(response.error.code))
     return _answer(response, streamed)
+
+
+def _failed(code: str) -> str:
+    if code in REFUSED:
+        return "content_filtered"
+    return SERVERS.get(code) or CODES.get(code) or ("invalid_request" if code in KNOWN else "unavailable")
 
 
 def _last(events: Any) -> Any:
@@ -92,7 +102,7 @@ def _answer(response: Response, streamed: bool) -> Expected:
         response_id=response.id,
         response_model=response.model,
         streamed=streamed,
-        extra={"sent back": [sent for item in items if (sent := _plain(item.to_dict(mode="json")))]},
+        extra={"sent back": [_plain(item.to_dict(mode="json")) for item in items if item.type != "message" or item.content]},
     )
 
 
@@ -136,8 +146,10 @@ def _failure(recording: Recording, error: openai.APIError) -> ExpectedFailure:
 
 def extra(answer: Answer) -> Mapping[str, Any]:
     """The answer as the next turn sends it back: nothing of it is lost."""
-    request = ChatRequestV1.model_validate({"messages": [answer.message], "provider_options": {"openai_responses": {"store": True}}})
-    body = Responses(kind_of("openai_responses")).chat(request, "recorded").body
+    parts = answer.message.all_parts() if answer.message is not None else ()
+    by = next((name for part in parts if (name := (part.provider_data or {}).get("openai_by"))), "openai_responses")
+    request = ChatRequestV1.model_validate({"messages": [answer.message], "provider_options": {by: {"store": True}}})
+    body = Responses(kind_of(by)).chat(request, "recorded").body
     return {"sent back": [_plain(item) for item in body["input"]]}
 
 

@@ -6,10 +6,13 @@ from typing import Any
 
 import pytest
 
+from catalog.kinds import kind_of
 from contracts.content import BlobPart, ReasoningPart, ServerToolCallPart, ServerToolCallResponsePart, TextPart, ToolCallPart
 from contracts.outcome import UsageV1
+from contracts.request import ChatRequestV1
 from services.adapters.openai_responses.answers import chat_answer
 from services.adapters.openai_responses.stream import StreamedResponse
+from services.adapters.openai_responses.wire import Responses
 from services.adapters.protocol import Answer, DeltaPiece, Event, Failure
 
 USAGE = {"input_tokens": 20, "output_tokens": 8, "total_tokens": 28}
@@ -43,6 +46,20 @@ def test_text_keeps_its_message_and_its_sources() -> None:
     assert part == TextPart(content="hello", provider_data={"openai_item": own, "annotations": sources})
     [part] = parts(said("hello", annotations=[], logprobs=[{"token": "hello"}]))
     assert part == TextPart(content="hello", provider_data={"openai_item": own, "logprobs": [{"token": "hello"}]})
+
+
+def test_each_part_says_which_provider_gave_it() -> None:
+    exchange = Responses(kind_of("xai_responses")).chat(ChatRequestV1.model_validate({"messages": [{"role": "user", "content": "x"}], "stream": True}), "m")
+    whole, stream = exchange.whole(response(said("a"), SEALED, SEARCH, CALL)), exchange.stream() if exchange.stream is not None else StreamedResponse()
+    stream.feed(Event(json.dumps(event("completed", response=response(said("a"), SEALED, SEARCH, CALL)))))
+    assert stream.result() == whole and isinstance(whole, Answer) and whole.message is not None
+    assert [(part.provider_data or {})["openai_by"] for part in whole.message.all_parts()] == ["xai_responses"] * 4
+
+
+def test_a_block_that_is_no_text_is_kept_as_it_came() -> None:
+    block = {"type": "output_audio", "data": "AAAA"}
+    [part] = parts({"type": "message", "id": "m", "content": [block]})
+    assert part == TextPart(content="", provider_data={"openai_item": {"type": "message", "id": "m"}, "openai_block": block})
 
 
 def test_each_summary_and_each_text_of_reasoning_is_a_part_and_the_first_keeps_what_is_encrypted() -> None:

@@ -178,13 +178,13 @@ def test_reasoning_goes_back_encrypted_with_what_it_led_to() -> None:
 
 
 def test_two_encrypted_reasonings_in_a_row_stay_two() -> None:
-    found = items(turn("assistant", REASONING, {**REASONING, "encrypted": "other"}, of_item(CALL, type="function_call", id="fc_1")))
+    found = items(turn("assistant", REASONING, {**REASONING, "encrypted": "other"}, of_item(CALL, type="function_call", id="fc_1")), model="gpt-5")
     assert [item.get("encrypted_content") for item in found] == ["sealed", "other", None]
 
 
 def test_reasoning_before_what_has_no_id_goes_without_its_own() -> None:
     """With it the API says: "reasoning" was provided without its required following item."""
-    found = items(turn("assistant", REASONING, {"type": "text", "content": "so"}))
+    found = items(turn("assistant", REASONING, {"type": "text", "content": "so"}), model="gpt-5")
     assert found == [
         {"type": "reasoning", "summary": [{"type": "summary_text", "text": "hm"}], "encrypted_content": "sealed"},
         {"role": "assistant", "content": "so"},
@@ -195,20 +195,47 @@ def test_reasoning_that_the_provider_cannot_know_is_left_out_and_what_it_led_to_
     bare = {**REASONING, "encrypted": None}
     text = of_item({"type": "text", "content": "so"}, type="message", id="msg_1", status="completed")
     parts = (bare, of_item(CALL, type="function_call", id="fc_1"), text)
-    body, warnings = asked(turn("assistant", *parts))
+    body, warnings = asked(turn("assistant", *parts), model="gpt-5")
     assert body["input"] == [
         {"type": "function_call", "call_id": "c1", "name": "f", "arguments": '{"a":"b"}'},
         {"role": "assistant", "content": "so"},
     ]
     assert "part of type 'reasoning' without its encrypted content" in warnings[0]
-    stored, warnings = asked(turn("assistant", *parts), provider_options={"openai_responses": {"store": True}})
+    stored, warnings = asked(turn("assistant", *parts), model="gpt-5", provider_options={"openai_responses": {"store": True}})
     assert [item["id"] for item in stored["input"]] == ["rs_1", "fc_1", "msg_1"] and not warnings
 
 
 def test_plain_reasoning_text_goes_back_as_it_came() -> None:
     raw = of_item({"type": "reasoning", "content": "hm", "provider_data": {"raw": True}}, type="reasoning", id="1", status="completed")
-    found = items(turn("assistant", raw, CALL), kind="deepseek_responses")
+    found = items(turn("assistant", raw, CALL), model="deepseek-v4-flash", kind="deepseek_responses")
     assert found[0] == {"type": "reasoning", "id": "1", "status": "completed", "summary": [], "content": [{"type": "reasoning_text", "text": "hm"}]}
+
+
+@pytest.mark.parametrize("options", [{}, {"openai_responses": {"store": True}}])
+def test_a_model_that_does_not_reason_is_sent_no_reasoning(options: Any) -> None:
+    body, warnings = asked(turn("assistant", REASONING, of_item(CALL, type="function_call", id="fc_1")), model="gpt-4.1", provider_options=options)
+    assert body["input"] == [{"type": "function_call", "call_id": "c1", "name": "f", "arguments": '{"a":"b"}'}]
+    assert warnings == ["dropped_parameter: part of type 'reasoning' with this model: openai_responses does not take it; it was left out"]
+
+
+def test_what_another_provider_of_the_protocol_gave_goes_without_its_ids_and_secrets() -> None:
+    def given(part: dict[str, Any], **own: Any) -> dict[str, Any]:
+        return of_item({**part, "provider_data": {"openai_by": "xai_responses"}}, **own)
+
+    parts = (
+        given({"type": "reasoning", "content": "hm", "encrypted": "sealed"}, type="reasoning", id="rs_1"),
+        given({"type": "server_tool_call", "name": "web_search"}, type="web_search_call", id="ws_1"),
+        given({"type": "text", "content": "so"}, type="message", id="msg_1", status="completed", phase="commentary"),
+        given(CALL, type="function_call", id="fc_1"),
+    )
+    body, warnings = asked(turn("assistant", *parts), model="gpt-5")
+    assert body["input"] == [
+        {"role": "assistant", "content": "so", "phase": "commentary"},
+        {"type": "function_call", "call_id": "c1", "name": "f", "arguments": '{"a":"b"}'},
+    ]
+    assert len(warnings) == 2
+    body, warnings = asked(turn("assistant", *parts), model="grok-4.3", kind="xai_responses")
+    assert [item["id"] for item in body["input"]] == ["rs_1", "ws_1", "msg_1", "fc_1"] and not warnings
 
 
 def test_parts_of_other_providers_are_left_out_with_a_warning() -> None:

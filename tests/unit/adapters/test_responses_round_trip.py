@@ -32,12 +32,13 @@ def block(kind: str) -> Any:
     return st.fixed_dictionaries({"type": st.just(kind), "text": TEXT})
 
 
+STRANGE = st.fixed_dictionaries({"type": st.just("output_audio"), "data": TEXT})
 SPOKEN = st.fixed_dictionaries(
     {"type": st.just("output_text"), "text": st.text(max_size=20), "annotations": st.lists(OBJECT.filter(bool), max_size=1)},
     optional={"logprobs": st.lists(OBJECT.filter(bool), min_size=1, max_size=1)},
 )
 REFUSED = st.fixed_dictionaries({"type": st.just("refusal"), "refusal": TEXT})
-MESSAGE = {"type": st.just("message"), "role": st.just("assistant"), "status": STATUS, "content": st.lists(SPOKEN | REFUSED, min_size=1, max_size=3)}
+MESSAGE = {"type": st.just("message"), "role": st.just("assistant"), "status": STATUS, "content": st.lists(SPOKEN | REFUSED | STRANGE, min_size=1, max_size=3)}
 CALL = {"type": st.just("function_call"), "name": TEXT, "arguments": OBJECT.map(lambda given: to_json(given).decode())}
 CUSTOM = {"type": st.just("custom_tool_call"), "name": TEXT, "input": TEXT}
 CODE = {"type": st.just("code_interpreter_call"), "code": TEXT, "outputs": st.lists(OBJECT.filter(bool), min_size=1, max_size=2), "status": STATUS}
