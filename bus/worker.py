@@ -97,7 +97,7 @@ class Worker:
 
     async def _tick(self) -> None:
         while True:
-            await asyncio.sleep(PATIENT_LOOK_S if self.patience else HEARTBEAT_S)
+            await asyncio.sleep(PATIENT_LOOK_S if self.patience is not None and self.patience.allowed < self.slots else HEARTBEAT_S)
             now = self._loop.time()
             if not self.bus.nc.is_connected:
                 continue
