@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cli import asking, configuring, costs, dead, doctor, models, publishing, replaying, results, tracing, up
+from cli import asking, configuring, costs, dead, doctor, models, providers, publishing, replaying, results, tracing, up
 from cli.session import Session
 from observability.logs import configure_logs
 
@@ -42,6 +42,7 @@ for module in (up, asking, publishing, replaying, results, tracing, models, doct
 app.add_typer(costs.app, name="cost")
 app.add_typer(dead.app, name="dead")
 app.add_typer(configuring.app, name="config")
+app.add_typer(providers.app, name="providers")
 
 
 def hoisted(arguments: list[str]) -> list[str]:

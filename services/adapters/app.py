@@ -9,6 +9,7 @@ from services.adapters.clients import client_of
 from services.adapters.handlers import Adapter
 from services.adapters.lending import Lender
 from services.adapters.providers import MakeClient, Providers
+from services.adapters.questions import Questions
 from services.adapters.settings import AdapterSettings
 from services.adapters.supply import Supply
 
@@ -30,5 +31,8 @@ def build(app: Application, settings: AdapterSettings, *, client_of: MakeClient 
     app.background(cancels.run)
     app.background(supply.run)
     app.background(Lender(app).run)
+    questions = Questions(app, providers)
+    app.query("models", questions.on_models)
+    app.query("providers", questions.on_providers)
     app.background(Checker(app, providers, settings).run)
     app.on_stop(providers.close)
