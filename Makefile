@@ -42,9 +42,10 @@ bench: $(STAMP) ## what one hop and one request cost here
 corpus: $(STAMP) ## recorded provider answers through the adapters: ../shared/corpus, or CORPUS=folder; the last line is JSON
 	$(BIN)/python -m tests.corpus.run $(if $(CORPUS),--corpus "$(CORPUS)")
 
-schemas: $(STAMP) ## write contracts/schemas/ and docs/asyncapi.yaml anew from the models and subjects
+schemas: $(STAMP) ## write contracts/schemas/, docs/asyncapi.yaml and the table in docs/providers.md anew
 	$(BIN)/python -m contracts.export
 	$(BIN)/python -m bus.asyncapi
+	$(BIN)/python -m catalog.page
 
 locks: ## rebuild requirements/*.txt from *.in (needs uv)
 	cd requirements && for name in base extras local dev; do uv pip compile -q --generate-hashes --no-emit-index-url --no-annotate --no-header $$name.in -o $$name.txt; done

@@ -16,6 +16,10 @@ from contracts.content import Modality
 Auth = Literal["bearer", "none", "x-api-key", "api-key", "x-goog-api-key", "x-portkey-api-key", "aws", "google"]
 
 
+KEY_GOES = {"bearer": "Authorization: Bearer", "none": "none is sent", "aws": "AWS signature, or Authorization: Bearer", "google": "Google token"}
+"""All others are the header's name."""
+
+
 class ProviderKind(Closed):
     """One entry of `providers.toml`; the file's head says what each field means."""
 
@@ -36,6 +40,11 @@ class ProviderKind(Closed):
     stream_usage: bool = True
     embed_batch: int | None = Field(default=None, ge=1)
     settings: dict[str, Any] = Field(default_factory=dict)
+
+    @property
+    def key_goes(self) -> str:
+        """Where the credential goes, in words."""
+        return KEY_GOES.get(self.auth, self.auth)
 
 
 class UnknownProviderType(LookupError):

@@ -43,7 +43,7 @@ def type_row(kind: ProviderKind) -> dict[str, Any]:
     return {
         "type": kind.type,
         "protocol": kind.protocol,
-        "key": key_of(kind),
+        "key": kind.key_goes,
         "key_required": kind.key_required,
         "base_url": kind.base_url,
         "capabilities": dict(kind.capabilities),
@@ -53,12 +53,6 @@ def type_row(kind: ProviderKind) -> dict[str, Any]:
         "health": kind.health_path,
         "free": kind.free,
     }
-
-
-def key_of(kind: ProviderKind) -> str:
-    """Where the credential goes."""
-    places = {"bearer": "Authorization: Bearer", "none": "none is sent", "aws": "AWS signature, or Authorization: Bearer", "google": "Google token"}
-    return places.get(kind.auth, kind.auth)
 
 
 def _yes(there: bool) -> str:
