@@ -1,4 +1,4 @@
-"""A provider with a price: a small HTTP server that answers one recorded body."""
+"""A provider with a price: a small HTTP server that answers one recorded body, and lists two models."""
 
 from typing import Any
 
@@ -26,10 +26,15 @@ async def _answer(_: web.Request) -> web.Response:
     return web.json_response(RECORDED)
 
 
+async def _list(_: web.Request) -> web.Response:
+    return web.json_response({"object": "list", "data": [{"id": name, "object": "model"} for name in ("gpt-4o", "gpt-4o-mini")]})
+
+
 async def serve(port: int) -> web.AppRunner:
     """Serve on loopback until the runner is cleaned up."""
     application = web.Application()
     application.router.add_post("/v1/chat/completions", _answer)
+    application.router.add_get("/v1/models", _list)
     runner = web.AppRunner(application, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", port).start()
