@@ -29,9 +29,10 @@ ALLOWED = {
     "tool_choice: auto": "the default; without tools there is nothing to choose",
     "id of reasoning before an item without one": "recorded with status 400; without its id the reasoning is taken",
     "id and status of a user's or a system's message": "the API numbers what it lists; it asks for no number back",
-    "temperature": "models that reason take none; the adapter makes it an effort and warns",
+    "temperature, top_p": "models that reason take none; the adapter makes an effort of a temperature, and warns",
     "parameters of a tool": "none are those of an object without any",
-    "an assistant message without text": "recorded before a call; it says nothing",
+    "a refusal without the id of its message": "its words are a message",
+    "a message without content": "recorded before a call; it says nothing",
 }
 """What may differ from a recorded request, and why."""
 ENCRYPTED = "reasoning.encrypted_content"
@@ -53,10 +54,16 @@ def differences(recorded_request: Any, sent_request: Any) -> list[str]:
     for tool in sent.get("tools", ()):
         if tool.get("name") in unsaid:
             tool.pop("strict", None)
-    if WEIGHED.search(recorded.get("model", "")) and "temperature" not in sent and recorded.pop("temperature", None) is not None:
-        sent.get("reasoning", {}).pop("effort", None)
-        sent = _same({**sent, "reasoning": sent.get("reasoning") or None})
+    if WEIGHED.search(recorded.get("model", "")):
+        sent = _weighed(recorded, sent)
     return list(differ("", recorded, sent))
+
+
+def _weighed(recorded: dict[str, Any], sent: dict[str, Any]) -> dict[str, Any]:
+    """Without what was recorded of sampling and not sent, and the effort that stands for it."""
+    unsent = [name for name in ("temperature", "top_p") if name not in sent and recorded.pop(name, None) is not None]
+    reasoning = {name: value for name, value in sent.get("reasoning", {}).items() if name != "effort" or "temperature" not in unsent}
+    return {name: value for name, value in {**sent, "reasoning": reasoning}.items() if value != {}}
 
 
 def _same(request: dict[str, Any]) -> dict[str, Any]:
@@ -91,7 +98,7 @@ def _item(item: dict[str, Any]) -> Iterator[dict[str, Any]]:
     if item["type"] == "function_call":
         with suppress(ValueError):
             item["arguments"] = json.loads(item["arguments"] or "{}")
-    if isinstance(item.get("output"), list):
+    if item["type"] in ("function_call_output", "custom_tool_call_output") and isinstance(item.get("output"), list):
         item["output"] = [_block(block) for block in item["output"]]
     yield item
 
@@ -105,11 +112,12 @@ def _message(item: dict[str, Any]) -> Iterator[dict[str, Any]]:
     if role != "assistant":
         message = {name: value for name, value in message.items() if name not in ("id", "status")}
     if role != "assistant" or "id" in item:
-        yield message
+        yield from [message] if blocks else []
         return
     for block in blocks:
-        if block.get("text") != "":
-            yield {**message, "content": [block]}
+        said = {"type": "text", "text": block["refusal"]} if block["type"] == "refusal" else block
+        if said.get("text") != "":
+            yield {**message, "content": [said]}
 
 
 def _block(block: dict[str, Any]) -> dict[str, Any]:
