@@ -50,6 +50,8 @@ class Checker:
         self._standing: dict[str, Standing] = {}
         self._due: dict[str, float] = {}
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._lost = ""
+        """What was said last of a bus that is away: it is said once."""
 
     async def run(self) -> None:
         """Check until cancelled, then let another process go on at once."""
@@ -70,8 +72,11 @@ class Checker:
             holds = await self._lease.hold()
             if holds and not self._checking:
                 self._take_up(await bucket.states(self._bus))
+            self._lost = ""
         except LOST as error:
-            log.warning("health_waits", error=str(error))
+            if str(error) != self._lost:
+                log.warning("health_waits", error=str(error), remedy="where the stream KV_HEALTH is missing: headrace doctor --apply")
+            self._lost = str(error)
             holds = self._checking and self._lease.left_s > 0
         if holds != self._checking:
             self._checking = holds
@@ -99,6 +104,8 @@ class Checker:
 
     def _begin_due(self) -> None:
         """Start the checks that are due; a provider whose entry changed is due, and nothing is known of it."""
+        for task in [task for task in self._running.values() if task.done()]:
+            task.result()  # a fault of our own ends this process, as that of any background work
         self._running = {name: task for name, task in self._running.items() if not task.done()}
         now = time.monotonic()
         for provider in self._configured():
@@ -115,10 +122,10 @@ class Checker:
         found = await self._look(provider.id)
         before = self._standing.get(provider.id)
         stands = after(before, found)
-        pause_s = self._interval_s / SOONER if stands.state == "degraded" and stands.failures else self._interval_s
-        self._due[provider.id] = began + pause_s * random.uniform(1 - JITTER, 1 + JITTER)
         if self._entries.get(provider.id) != provider or self._lease.left_s <= 0:
             return
+        pause_s = self._interval_s / SOONER if stands.state == "degraded" and stands.failures else self._interval_s
+        self._due[provider.id] = began + pause_s * random.uniform(1 - JITTER, 1 + JITTER)
         self._standing[provider.id] = stands
         try:
             await bucket.tell(self._bus, self._health(provider.id, stands, time.monotonic() - began))
