@@ -16,6 +16,7 @@ class Replies:
 
     def __init__(self, nc: Wire) -> None:
         self._nc = nc
+        self._loop: asyncio.AbstractEventLoop
         self._inbox = ""
         self._waiting: dict[str, Waiting] = {}
         self._count = 0
@@ -23,7 +24,7 @@ class Replies:
 
     async def start(self) -> None:
         """Begin to listen; the connection is up."""
-        self._inbox = self._nc.new_inbox() + "."
+        self._inbox, self._loop = self._nc.new_inbox() + ".", asyncio.get_running_loop()
         await self._nc.listen(self._inbox + "*", self._on_answer)
         self._reaper = asyncio.create_task(self._reap())
 
@@ -39,13 +40,12 @@ class Replies:
         """A question whose answer is awaited later, so that several can be on their way. Raises Unavailable, now or when awaited."""
         self._count += 1
         reply = f"{self._inbox}{self._count}"
-        loop = asyncio.get_running_loop()
         try:
             self._nc.send(subject, body, reply, headers)
         except (nats.errors.Error, OSError) as error:
             raise Unavailable(f"{subject!r}: {error!r}") from error
-        future: asyncio.Future[Incoming] = loop.create_future()
-        self._waiting[reply] = future, loop.time() + timeout_s
+        future: asyncio.Future[Incoming] = self._loop.create_future()
+        self._waiting[reply] = future, self._loop.time() + timeout_s
         return future
 
     def fail_all(self) -> None:

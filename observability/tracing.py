@@ -5,9 +5,8 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from random import getrandbits
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from opentelemetry import trace as otel
 from opentelemetry.context import Context
@@ -17,14 +16,14 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, StatusCode, TraceFlags
 
 TRACEPARENT = re.compile(r"^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})\Z")
+TRACEPARENT_LINE = b"\r\ntraceparent: 00-"
 OWN_TRACEPARENT = re.compile(rb"\r\ntraceparent: 00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})\r\n")
 NO_TRACE, NO_SPAN = b"0" * 32, b"0" * 16
 Kind = Literal["consumer", "producer", "client"]
 KINDS: Mapping[Kind, SpanKind] = {"consumer": SpanKind.CONSUMER, "producer": SpanKind.PRODUCER, "client": SpanKind.CLIENT}
 
 
-@dataclass(frozen=True, slots=True)
-class Trace:
+class Trace(NamedTuple):
     """A W3C trace context."""
 
     trace_id: str
@@ -80,7 +79,8 @@ def shutdown_tracing() -> None:
 
 def carried(header_block: bytes) -> Trace | None:
     """The trace in a block of headers that has one and no tracestate, as our own messages do; found without reading the others."""
-    match = OWN_TRACEPARENT.search(header_block)
+    at = header_block.find(TRACEPARENT_LINE)
+    match = OWN_TRACEPARENT.match(header_block, at) if at >= 0 else None
     if match is None or b"tracestate" in header_block:
         return None
     trace_id, span_id, flags = match.groups()
@@ -99,16 +99,6 @@ def recording() -> bool:
     """Whether a span begun now would be kept: something exports, and the current trace is sampled."""
     trace = _current.get()
     return _tracer is not None and trace is not None and trace.sampled
-
-
-@contextmanager
-def within(trace: Trace) -> Iterator[None]:
-    """Make a trace the current one."""
-    token = _current.set(trace)
-    try:
-        yield
-    finally:
-        _current.reset(token)
 
 
 def _remote(trace: Trace) -> SpanContext:

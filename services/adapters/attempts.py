@@ -39,10 +39,9 @@ def attempt_of(call: CallV1, outcome: Answer | Failure, offer: Offer | None, dia
         cost_usd=cost,
         duration_s=round(dial.duration_s, 6),
     )
-    slip = call.slip if call.slip.queue_s is not None else call.slip.model_copy(update={"queue_s": round(dial.queue_s, 6)})
     return AttemptFinishedV1(
         origin=call.origin,
-        slip=slip,
+        slip=call.slip,
         summary=summary,
         message=outcome.message if isinstance(outcome, Answer) else outcome.partial,
         embeddings=answer.embeddings if answer else None,

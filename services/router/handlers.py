@@ -151,11 +151,7 @@ class Router:
 
     async def _end(self, origin: OriginV1, end: End, attempt: AttemptFinishedV1 | None = None) -> None:
         attempts = (*attempt.slip.attempts, attempt.summary) if attempt else ()
-        facts = (
-            {"message": attempt.message, "warnings": (*attempt.slip.warnings, *attempt.warnings), "queue_s": attempt.slip.queue_s or attempt.queue_s}
-            if attempt
-            else {}
-        )
+        facts = {"message": attempt.message, "warnings": (*attempt.slip.warnings, *attempt.warnings), "queue_s": routing.waited_s(attempt)} if attempt else {}
         won = await publish_result(self.bus, result(origin, attempts, end.status, datetime.now(UTC), error=end.error, **facts))
         log.info("ended", tenant=origin.tenant, request_id=origin.request_id, status=end.status, error=end.error.type, won=won)
 

@@ -201,7 +201,8 @@ def after_failure(attempt: AttemptFinishedV1, needs: Needs, find: Find, now: dat
         return early
     traits = FAILURES[summary.outcome]  # type: ignore[index]  # a failed attempt's outcome is a failure type
     pinned = attempt.slip.pinned_by_stream or attempt.streamed or (origin.stream and summary.outcome == "outcome_unknown")
-    slip = attempt.slip.model_copy(update={"attempts": attempts, "warnings": (*attempt.slip.warnings, *attempt.warnings), "pinned_by_stream": pinned})
+    warnings = (*attempt.slip.warnings, *attempt.warnings)
+    slip = attempt.slip.model_copy(update={"attempts": attempts, "warnings": warnings, "pinned_by_stream": pinned, "queue_s": waited_s(attempt)})
     current = find(summary.provider, summary.model)
     if traits.failover and not pinned and ailing(summary.provider) is not None:
         moved = _next(slip, attempt, needs, find, ailing)
@@ -241,8 +242,15 @@ def after_verdict(attempt: AttemptFinishedV1, needs: Needs, find: Find, now: dat
             "failed",
             ErrorV1(type="invalid_output", message=f"the answer broke its schema and may not be repaired: {rejection.why}", provider=attempt.summary.provider),
         )
-    slip = attempt.slip.model_copy(update={"attempts": attempts, "warnings": (*attempt.slip.warnings, *attempt.warnings), "repairs": attempt.slip.repairs + 1})
+    warnings = (*attempt.slip.warnings, *attempt.warnings)
+    changes = {"attempts": attempts, "warnings": warnings, "repairs": attempt.slip.repairs + 1, "queue_s": waited_s(attempt)}
+    slip = attempt.slip.model_copy(update=changes)
     return Ask(slip, 0.0, estimate(find, slip.candidates[0], needs))
+
+
+def waited_s(attempt: AttemptFinishedV1) -> float | None:
+    """Seconds that the request waited before its first call was begun."""
+    return attempt.slip.queue_s if attempt.slip.queue_s is not None else attempt.queue_s
 
 
 def _ended(origin: OriginV1, summary: AttemptSummaryV1, now: datetime) -> End | None:

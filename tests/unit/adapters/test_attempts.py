@@ -105,12 +105,6 @@ def test_a_failure_carries_what_the_router_decides_on() -> None:
     assert done.message is None
 
 
-def test_the_first_wait_in_the_queue_is_kept_over_later_ones() -> None:
-    first = attempt_of(call(), Failure("overloaded", "busy", usage_known_zero=True), offer(PRICE), DIAL, NOW)
-    second = attempt_of(call(first.slip), answer(KNOWN), offer(PRICE), Dial(10, 3.0, 1.0, None, False), NOW)
-    assert (second.slip.queue_s, second.queue_s) == (0.25, 3.0)
-
-
 def test_a_model_that_the_catalog_does_not_know_is_unpriced() -> None:
     done = attempt_of(call(), answer(KNOWN), None, DIAL, NOW)
     assert (done.summary.cost_usd, done.price_version) == (None, None)

@@ -1,5 +1,7 @@
 """One trace per request: who is whose parent, and what an unsampled hop does."""
 
+import asyncio
+import contextvars
 from collections.abc import Iterator
 
 import pytest
@@ -10,7 +12,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import SpanKind, StatusCode
 
 from observability import tracing
-from observability.tracing import current_trace, received, span, within
+from observability.tracing import current_trace, enter, received, span
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 SAMPLED = {"traceparent": f"00-{TRACE}-{PARENT}-01", "tracestate": "vendor=1"}
@@ -30,7 +32,8 @@ def exported() -> Iterator[InMemorySpanExporter]:
 
 def hop(headers: dict[str, str]) -> dict[str, str]:
     """A message is processed, and one is published while it is: the headers that go out."""
-    with within(received(headers)), span("process call", "consumer"), span("publish attempt", "producer"):
+    enter(received(headers))
+    with span("process call", "consumer"), span("publish attempt", "producer"):
         trace = current_trace()
         assert trace is not None
         return trace.headers()
@@ -72,7 +75,8 @@ def test_the_next_hop_is_a_child_of_the_publish_before_it(exported: InMemorySpan
 
 
 def test_two_publishes_of_one_handler_are_siblings(exported: InMemorySpanExporter) -> None:
-    with within(received(SAMPLED)), span("process request", "consumer"):
+    enter(received(SAMPLED))
+    with span("process request", "consumer"):
         with span("publish call", "producer"):
             pass
         with span("publish notice", "producer"):
@@ -82,7 +86,8 @@ def test_two_publishes_of_one_handler_are_siblings(exported: InMemorySpanExporte
 
 
 def test_a_failing_span_names_the_error_and_lets_it_rise(exported: InMemorySpanExporter) -> None:
-    with pytest.raises(KeyError), within(received(SAMPLED)), span("process call", "consumer"):
+    enter(received(SAMPLED))
+    with pytest.raises(KeyError), span("process call", "consumer"):
         raise KeyError("secret")
     (failed,) = exported.get_finished_spans()
     assert failed.status.status_code is StatusCode.ERROR
@@ -131,9 +136,15 @@ def test_a_new_trace_is_sampled_only_where_spans_are_exported(exported: InMemory
     assert not received({}).sampled
 
 
-def test_a_trace_is_current_only_while_its_message_is_handled() -> None:
-    with within(received(SAMPLED)):
+def test_a_trace_is_current_in_the_task_that_handles_its_message_and_in_no_other() -> None:
+    async def handle() -> str | None:
+        enter(received(SAMPLED))
         trace = current_trace()
-        assert trace is not None
-        assert trace.trace_id == TRACE
-    assert current_trace() is None
+        return trace.trace_id if trace else None
+
+    async def run() -> None:
+        before = current_trace()
+        assert await asyncio.create_task(handle()) == TRACE
+        assert current_trace() is before
+
+    contextvars.Context().run(asyncio.run, run())

@@ -474,3 +474,11 @@ def test_no_path_asks_beyond_its_limit(endings: list[tuple[str, Decimal | None]]
         spent += prices[asked(decision)] if cost is None else cost
         attempt = failed(outcome, decision.slip, cost=cost, estimated_cost_usd=decision.estimated_cost_usd)
         decision = after_failure(attempt, needs, ALL, NOW, 0)
+
+
+def test_the_first_wait_in_the_queue_is_kept_over_later_ones() -> None:
+    retried = after_failure(failed("overloaded", SlipV1(candidates=candidates("a")), queue_s=0.25), PLAIN, ALL, NOW, 0)
+    assert isinstance(retried, Ask)
+    repaired = after_verdict(failed("answered", retried.slip, queue_s=3.0), PLAIN, ALL, NOW)
+    assert isinstance(repaired, Ask)
+    assert (retried.slip.queue_s, repaired.slip.queue_s) == (0.25, 0.25)
