@@ -27,13 +27,13 @@ FAILURES: dict[str, FailureType] = {
 WAITING = frozenset({"queued", "in_progress"})
 
 
-def chat_answer(body: Any, by: str | None = None) -> Answer | Failure:
-    """The body of a 200 to `POST /responses`; `by`: the type of the provider that answers."""
+def chat_answer(body: Any, by: str | None = None, *, structured: bool = False) -> Answer | Failure:
+    """The body of a 200 to `POST /responses`; `by`: the type of the provider that answers, `structured`: the answer is to be JSON."""
     if not isinstance(body, dict):
         return unreadable("is not a JSON object")
     output = body.get("output")
     items = [item for item in output if isinstance(item, dict)] if isinstance(output, list) else []
-    parts = tuple(part for at, item in enumerate(items) for _, part in parts_of(item, at, by))
+    parts = tuple(part for at, item in enumerate(items) for _, part in parts_of(item, at, by, structured=structured))
     if (failure := failure_in(body)) is not None:
         return replace(failure, partial=ChatMessageV1(role="assistant", parts=parts) if parts else None)
     return answer_of(body, parts) if isinstance(output, list) else unreadable("has no list 'output'")

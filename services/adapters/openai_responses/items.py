@@ -36,10 +36,21 @@ def type_of(item: Mapping[str, Any]) -> str:
     return text_or_none(item.get("type")) or ""
 
 
-def parts_of(item: Mapping[str, Any], at: int, by: str | None = None) -> list[tuple[Key, Part]]:
-    """The parts of one item; `at` is its place in the output, `by` the type of the provider that gave it."""
+def parts_of(item: Mapping[str, Any], at: int, by: str | None = None, *, structured: bool = False) -> list[tuple[Key, Part]]:
+    """The parts of one item; `at` is its place in the output, `by` the type of the provider that gave it.
+
+    `structured`: the answer is JSON; what the model says beside it on its way there is reasoning, else nobody could read the JSON.
+    """
     mark = {BY: by} if by is not None else {}
-    return [(key, part.model_copy(update={"provider_data": {**(part.provider_data or {}), **mark}})) for key, part in _parts(item, at)]
+    found = _parts(item, at)
+    if structured and is_aside(item):
+        found = [(key, ReasoningPart(content=part.content, provider_data=part.provider_data) if isinstance(part, TextPart) else part) for key, part in found]
+    return [(key, part.model_copy(update={"provider_data": {**(part.provider_data or {}), **mark}})) for key, part in found]
+
+
+def is_aside(item: Mapping[str, Any]) -> bool:
+    """A message between tool calls, as the provider marks it: not the answer."""
+    return item.get("type") == "message" and item.get("phase") == "commentary"
 
 
 def _parts(item: Mapping[str, Any], at: int) -> list[tuple[Key, Part]]:

@@ -12,7 +12,7 @@ from contracts.delta import ToolCallDeltaV1
 from ..protocol import Answer, Body, DeltaPiece, Event, Failure
 from ..reading import text_or_none
 from .answers import WAITING, answer_of, failed_with, failure_in, unreadable
-from .items import CALLS, Key, called, parts_of, type_of, written_in
+from .items import CALLS, Key, called, is_aside, parts_of, type_of, written_in
 
 Place = tuple[int, Key]
 """An item's place in the output, and a piece of it."""
@@ -30,9 +30,9 @@ ENDS = frozenset({"response.completed", "response.incomplete", "response.failed"
 class StreamedResponse:
     """Feed the data of each event; `done` after the last one; then `result`. Parts stand in the order in which they were first heard of."""
 
-    def __init__(self, by: str | None = None) -> None:
+    def __init__(self, by: str | None = None, *, structured: bool = False) -> None:
         self.done = False
-        self._by = by
+        self._by, self._structured = by, structured
         self._order: list[Place] = []
         self._told: dict[Place, list[str]] = {}
         self._kinds: dict[Place, str] = {}
@@ -69,7 +69,9 @@ class StreamedResponse:
             yield from self._end(kind)
         elif kind in TEXTS:
             what, name = TEXTS[kind]
-            yield from self._more((self._at(said), (name, _number(said.get(f"{name}_index")))), what, said.get("delta"))
+            index = self._at(said)
+            aside = what == "message" and self._structured and is_aside(self._items.get(index, {}))
+            yield from self._more((index, (name, _number(said.get(f"{name}_index")))), "reasoning" if aside else what, said.get("delta"))
         elif kind in ARGUMENTS:
             yield from self._more((self._at(said), ("call", 0)), ARGUMENTS[kind], said.get("delta"))
         elif kind == "response.output_item.added" and isinstance(item := said.get("item"), dict):
@@ -116,9 +118,9 @@ class StreamedResponse:
             yield from self._begin(index, item)
         self._items[index] = item
         self._finished.add(index)
-        for key, part in parts_of(item, index, self._by):
+        for key, part in parts_of(item, index, self._by, structured=self._structured):
             place = (index, key)
-            kind = type_of(item)
+            kind = "reasoning" if isinstance(part, ReasoningPart) else type_of(item)
             self._slot(place, kind)
             told, whole = "".join(self._told[place]), _words(part, item)
             if whole.startswith(told):

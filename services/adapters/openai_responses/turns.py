@@ -148,6 +148,9 @@ def _plain(own: Body, text: str) -> Body:
 
 def _thought(part: ReasoningPart, items: list[Body], conversion: Wording) -> None:
     """Parts of one item in a row are one item again; only the first of them holds what is encrypted."""
+    if _own(part, conversion, "message") is not None:
+        _said(TextPart(content=part.content or "", provider_data=part.provider_data), items, conversion)
+        return
     own = _own(part, conversion, "reasoning")
     if own is None or _foreign(part, conversion):
         conversion.dropped("part of type 'reasoning' of another provider")

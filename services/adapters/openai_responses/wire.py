@@ -26,8 +26,10 @@ class Responses:
 
     def chat(self, request: ChatRequestV1, model: str) -> Exchange:
         body, warnings = chat_body(request, model, self._kind, self._provider_id)
-        stream = partial(StreamedResponse, self._kind.type) if request.stream else None
-        return Exchange(self._path, body, whole=partial(chat_answer, by=self._kind.type), stream=stream, warnings=warnings)
+        structured = request.output is not None
+        whole = partial(chat_answer, by=self._kind.type, structured=structured)
+        stream = partial(StreamedResponse, self._kind.type, structured=structured) if request.stream else None
+        return Exchange(self._path, body, whole=whole, stream=stream, warnings=warnings)
 
     def embed(self, request: EmbedRequestV1, model: str) -> Exchange:
         raise Unconvertible(f"{self._kind.type} has no embeddings: the Responses API makes none; send the request to a provider of chat completions")

@@ -60,7 +60,8 @@ def expected(recording: Recording) -> Expected | ExpectedFailure | NotApplicable
         return ExpectedFailure(_failed(str(response.code)))
     if response.error is not None:
         return ExpectedFailure(_failed(response.error.code))
-    return _answer(response, streamed)
+    shape = (recording.request.get("text") or {}).get("format") or {}
+    return _answer(response, streamed, structured=shape.get("type") == "json_schema")
 
 
 def _failed(code: str) -> str:
@@ -84,10 +85,12 @@ def _last(events: Any) -> Any:
     return None
 
 
-def _answer(response: Response, streamed: bool) -> Expected:
+def _answer(response: Response, streamed: bool, *, structured: bool) -> Expected:
+    """Of a structured answer, what the model says beside the JSON is reasoning."""
     items = response.output
-    blocks: list[Any] = [block for item in items if item.type == "message" for block in item.content]
-    thoughts: list[Any] = [text for item in items if item.type == "reasoning" for text in [*(item.summary or []), *(item.content or [])]]
+    asides = [item for item in items if structured and item.type == "message" and item.phase == "commentary"]
+    blocks: list[Any] = [block for item in items if item.type == "message" and item not in asides for block in item.content]
+    thoughts: list[Any] = [text for item in items for text in _thoughts(item, item in asides)]
     calls = tuple(_call(item) for item in items if item.type in ("function_call", "custom_tool_call"))
     finish = "content_filter" if any(block.type == "refusal" for block in blocks) else "tool_call" if calls else "stop"
     if response.status == "incomplete":
@@ -104,6 +107,12 @@ def _answer(response: Response, streamed: bool) -> Expected:
         streamed=streamed,
         extra={"sent back": [_plain(item.to_dict(mode="json")) for item in items if item.type != "message" or item.content]},
     )
+
+
+def _thoughts(item: Any, aside: bool) -> list[Any]:
+    if aside:
+        return list(item.content)
+    return [*(item.summary or []), *(item.content or [])] if item.type == "reasoning" else []
 
 
 def _call(item: Any) -> ToolCall:

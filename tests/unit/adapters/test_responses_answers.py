@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from catalog.kinds import kind_of
-from contracts.content import BlobPart, ReasoningPart, ServerToolCallPart, ServerToolCallResponsePart, TextPart, ToolCallPart
+from contracts.content import BlobPart, ReasoningPart, ServerToolCallPart, ServerToolCallResponsePart, TextPart, ToolCallPart, text_of
 from contracts.outcome import UsageV1
 from contracts.request import ChatRequestV1
 from services.adapters.openai_responses.answers import chat_answer
@@ -54,6 +54,30 @@ def test_each_part_says_which_provider_gave_it() -> None:
     stream.feed(Event(json.dumps(event("completed", response=response(said("a"), SEALED, SEARCH, CALL)))))
     assert stream.result() == whole and isinstance(whole, Answer) and whole.message is not None
     assert [(part.provider_data or {})["openai_by"] for part in whole.message.all_parts()] == ["xai_responses"] * 4
+
+
+def test_what_a_model_says_on_its_way_to_json_is_reasoning_and_goes_back_as_it_was_said() -> None:
+    aside, answer = {**said("let me look"), "phase": "commentary"}, {**said('{"a": 1}'), "id": "msg_2", "phase": "final_answer"}
+    messages: list[Any] = [{"role": "user", "content": "x"}]
+    request = ChatRequestV1.model_validate({"messages": messages, "output": {"json_schema": {"type": "object"}}, "stream": True})
+    exchange = Responses(kind_of("openai_responses")).chat(request, "gpt-5.4")
+    whole = exchange.whole(response(aside, SEARCH, answer))
+    assert isinstance(whole, Answer) and whole.message is not None
+    assert text_of(whole.message.all_parts()) == '{"a": 1}' and isinstance(whole.message.all_parts()[0], ReasoningPart)
+    assert exchange.stream is not None
+    stream, pieces = exchange.stream(), []
+    told = event("output_text.delta", output_index=0, content_index=0, delta="let me look")
+    for one in (event("output_item.added", output_index=0, item=aside), told, event("completed", response=response(aside, SEARCH, answer))):
+        pieces += stream.feed(Event(json.dumps(one)))
+    assert stream.result() == whole and [(piece.type, piece.content) for piece in pieces] == [("reasoning", "let me look"), ("text", '{"a": 1}')]
+    again = ChatRequestV1(messages=(*request.messages, whole.message))
+    assert [item.get("phase") for item in Responses(kind_of("openai_responses")).chat(again, "gpt-5.4").body["input"]] == [
+        None,
+        "commentary",
+        None,
+        "final_answer",
+    ]
+    assert text_of(tuple(parts(aside, answer))) == 'let me look{"a": 1}'
 
 
 def test_a_block_that_is_no_text_is_kept_as_it_came() -> None:
