@@ -5,10 +5,11 @@ import re
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from faststream.nats.security import NatsJWT, NatsSecurity, NatsToken, NatsUserPassword
+if TYPE_CHECKING:
+    from faststream.nats.security import NatsSecurity
 
 SECTION = re.compile(rb"-----BEGIN ([A-Z ]+)-----\s+(\S+)\s+-+END")
 
@@ -36,8 +37,10 @@ class Access:
             options |= {"user_jwt_cb": self._jwt, "signature_cb": self._sign}
         return {"servers": list(self.servers), **options}
 
-    def security(self) -> NatsSecurity | None:
-        """The same for FastStream."""
+    def security(self) -> "NatsSecurity | None":
+        """The same for FastStream, which is imported where a service asks: a third of the command line's start was its."""
+        from faststream.nats.security import NatsJWT, NatsSecurity, NatsToken, NatsUserPassword
+
         if self.creds is not None:
             return NatsJWT(self._jwt, self._sign, ssl_context=self.tls)
         if self.user is not None and self.password is not None:
