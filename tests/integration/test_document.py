@@ -11,7 +11,7 @@ from nats.aio.msg import Msg
 from bus.asyncapi.document import DOCUMENT
 from tests.support.client import Outsider
 from tests.support.processes import eventually
-from tests.support.stack import Stack, configuration
+from tests.support.stack import Stack, configuration, fake_provider
 
 SCHEMA = {"json_schema": {"type": "object", "required": ["city"]}, "max_repairs": 1}
 ANYTHING = ("request", "requestInLane", "lease")
@@ -47,9 +47,11 @@ async def test_every_message_on_the_bus_is_one_that_the_document_describes(stack
         await outsider.nc.subscribe("llm.v1.>", cb=hear, pending_msgs_limit=-1, pending_bytes_limit=-1)
         await outsider.nc.subscribe("$KV.>", cb=hear)
         await outsider.nc.flush()
-        await stack.push(configuration(stack.base_url))
+        changed = fake_provider(stack.base_url, timeout_s=61)  # a changed entry is checked at once
+        await stack.push(configuration(stack.base_url, providers=[changed]))
         await some_of_everything(outsider)
         await outsider.nc.request("llm.v1.query.cost", b'{"by": ["tenant"]}', timeout=10)
+        await outsider.nc.request("llm.v1.query.models", b'{"providers": ["fake"]}', timeout=10)
         wanted = {name for name, channel in described["channels"].items() if channel["address"] and not channel["address"].startswith("$JS")}
         seen = await eventually(lambda: (found := {channel_of(described, message) for message in heard}) >= wanted - {"lease"} and found, 20, what=f"{wanted}")
     assert seen - {"lease"} == wanted - {"lease"}
