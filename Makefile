@@ -31,12 +31,12 @@ lint: $(STAMP) ## ruff, mypy --strict, the walls between layers
 	$(BIN)/lint-imports
 
 test: lint ## lint, schema checks and every test, on a real nats-server
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 chaos: $(STAMP) ## 30 service kills, 5 server kills, 5 kills of stream leaders in a cluster; the last line is JSON
 	$(BIN)/python -m tests.chaos.run
 
-bench: $(STAMP) ## what one hop and one request cost here
+bench: $(STAMP) ## requests/s against a floor of lean hops, long queues, memory, replicas; the last line is JSON
 	$(BIN)/python -m bench
 
 corpus: $(STAMP) ## recorded provider answers through the adapters: ../shared/corpus, or CORPUS=folder; the last line is JSON
