@@ -20,6 +20,7 @@ from bus.configuration import ConfigSource
 from bus.connection import Bus
 from bus.delivery import Handler
 from bus.patience import Patience, measure
+from bus.probes import BadPort, probes
 from bus.provision import drift_of
 from bus.streams import consumers
 from bus.worker import Worker
@@ -63,6 +64,7 @@ class Application:
         """All that consume; services add those that they make themselves, and all are drained together."""
         self.ready = asyncio.Event()
         self.fault: str | None = None
+        self.stopping = False
         self._registered: list[Registration] = []
         self._patient: list[Patience] = []
         self._background: list[Callable[[], Awaitable[None]]] = []
@@ -99,7 +101,12 @@ class Application:
 
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT. Raises SystemExit with the reason when background work failed: its supervisor must see it."""
-        await self.app.run()
+        try:
+            await self.app.run()
+        except nats.errors.Error as error:
+            if not self.stopping:
+                raise
+            log.warning("left_while_the_bus_was_away", error=repr(error))
         if self.fault is not None:
             raise SystemExit(f"headrace: {self.fault}")
 
@@ -169,6 +176,7 @@ class Application:
         os.kill(os.getpid(), signal.SIGTERM)
 
     async def _stop(self) -> None:
+        self.stopping = True
         if self._starting is not None:
             self._starting.cancel()
         for task in self._tasks:
@@ -206,6 +214,10 @@ def serve(service: str, build: Callable[[Application, Settings], None], settings
             raise SystemExit(f"headrace: {error}") from error
         application = Application(bus)
         build(application, settings())
-        await application.run()
+        try:
+            async with probes(application):
+                await application.run()
+        except BadPort as error:
+            raise SystemExit(f"headrace: {error}") from error
 
     uvloop.run(main())

@@ -132,7 +132,7 @@ class Bus:
         if self.nc.is_connected:
             with contextlib.suppress(nats.errors.Error, OSError, TimeoutError):
                 await asyncio.wait_for(self.nc.flush(2), 3)
-        with contextlib.suppress(nats.errors.Error, OSError):
+        with contextlib.suppress(nats.errors.Error, OSError, RuntimeError):  # uvloop's word for a transport that is closed: the server is away
             await self.nc.close()
 
     async def publish(
@@ -210,7 +210,9 @@ class Bus:
         query = b'{"last_by_subj":"%s"}' % subject.encode()
         if self.clustered and not any_replica:
             return await self._of_leader(stream, query)
-        return from_direct(await self.request(f"$JS.API.DIRECT.GET.{stream}", query))
+        if "*" in subject or ">" in subject:
+            return from_direct(await self.request(f"$JS.API.DIRECT.GET.{stream}", query))
+        return from_direct(await self.request(f"$JS.API.DIRECT.GET.{stream}.{subject}", b""))  # the form that a tenant may use for its own subjects
 
     async def lasts(self, *places: tuple[str, str]) -> list[Stored | None]:
         """What `last` gives for each (stream, subject or pattern), all asked for at once."""

@@ -37,7 +37,7 @@ class Worker:
         self.slots, self.patience = slots, patience
         self._asked = 0
         self._running: dict[asyncio.Task[None], Delivery] = {}
-        self._heard = 0.0
+        self._heard = self._spoken = 0.0
         self._stopping = False
         self._ticker: asyncio.Task[None] | None = None
         self._last_tick = 0.0
@@ -48,6 +48,7 @@ class Worker:
         self._inbox = self.bus.nc.new_inbox()
         self._next = f"$JS.API.CONSUMER.MSG.NEXT.{self.consumer.stream}.{self.consumer.durable}"
         self._loop = asyncio.get_running_loop()
+        self._spoken = self._loop.time()
         self._subscription = await self.bus.nc.listen(self._inbox, self._on)
         self.bus.on_reconnect.append(self._start_over)
         self._pull()
@@ -79,9 +80,18 @@ class Worker:
         """Messages being handled now."""
         return len(self._running)
 
+    @property
+    def silent_s(self) -> float:
+        """Seconds since the consumer was last heard, although there is room for messages; 0 while there is none."""
+        return self._loop.time() - self._spoken if self.busy < self._allowed else 0.0
+
+    @property
+    def _allowed(self) -> int:
+        return self.patience.allowed if self.patience else self.slots
+
     def _pull(self) -> None:
         """Ask for as many messages as there are free slots, a quarter of them at least."""
-        allowed = self.patience.allowed if self.patience else self.slots
+        allowed = self._allowed
         free = allowed - len(self._running) - self._asked
         if self._stopping or free <= 0 or (self._asked and free * 4 < allowed):
             return
@@ -113,6 +123,8 @@ class Worker:
 
     def _on(self, message: Incoming) -> None:
         self._heard = self._loop.time()
+        if message.status != "503":  # nobody is there to answer
+            self._spoken = self._heard
         if message.reply.startswith("$JS.ACK."):
             self._asked = max(0, self._asked - 1)
             delivery = from_message(message, self.bus.subjects)
