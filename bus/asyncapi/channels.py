@@ -28,17 +28,23 @@ class Channel:
     """The channel on which the server or a service answers."""
 
 
+TENANT, REQUEST_ID, LANE, N = "{tenant}", "{request_id}", "{lane}", "{n}"
+ANY_REQUEST = ("request.chat", "request.embed", "request.cloud_event")
+
+
 def channels(root: str = "llm") -> tuple[Channel, ...]:
     """Every channel, with `{parameter}` where a subject's token varies."""
-    s = Subjects(root)
-    tenant, request_id, lane, n = "{tenant}", "{request_id}", "{lane}", "{n}"
-    requests = ("request.chat", "request.embed", "request.cloud_event")
-    result = s.result(tenant, request_id)
+    subjects = Subjects(root)
+    return (*_asked(subjects), *_worked_on(subjects), *_answered(subjects), *_operated(subjects), *_replies())
+
+
+def _asked(s: Subjects) -> tuple[Channel, ...]:
+    """What producers send."""
     return (
         Channel(
             "requestInLane",
-            s.request(tenant, "{kind}", lane),
-            requests,
+            s.request(TENANT, "{kind}", LANE),
+            ANY_REQUEST,
             "A request. Publish with an ack awaited: a request that brings no id has the id `seq-<seq of the ack>`. The lane's token keeps lanes apart.",
             (PRODUCER,),
             (ROUTER,),
@@ -47,18 +53,24 @@ def channels(root: str = "llm") -> tuple[Channel, ...]:
         ),
         Channel(
             "request",
-            s.request(tenant, "{kind}"),
-            requests,
+            s.request(TENANT, "{kind}"),
+            ANY_REQUEST,
             "A request whose lane stands in its body, or is `standard`.",
             (PRODUCER,),
             (ROUTER,),
             "REQUESTS",
             PUBLISH_ACK,
         ),
-        Channel("cancel", s.cancel(tenant, request_id), ("cancel",), "Ends a request, begun or not.", (PRODUCER,), (ROUTER, ADAPTERS), "CANCELS", PUBLISH_ACK),
+        Channel("cancel", s.cancel(TENANT, REQUEST_ID), ("cancel",), "Ends a request, begun or not.", (PRODUCER,), (ROUTER, ADAPTERS), "CANCELS", PUBLISH_ACK),
+    )
+
+
+def _worked_on(s: Subjects) -> tuple[Channel, ...]:
+    """What services tell each other."""
+    return (
         Channel(
             "call",
-            s.call("{provider}", lane, tenant, request_id, n),
+            s.call("{provider}", LANE, TENANT, REQUEST_ID, N),
             ("call",),
             "The router's command to ask one provider once. The provider `later` holds calls until their time.",
             (ROUTER, ADAPTERS),
@@ -67,7 +79,7 @@ def channels(root: str = "llm") -> tuple[Channel, ...]:
         ),
         Channel(
             "begun",
-            s.begun(tenant, request_id, n),
+            s.begun(TENANT, REQUEST_ID, N),
             ("call_begun",),
             "The claim on a call, before the provider is dialled.",
             (ADAPTERS, ROUTER),
@@ -77,17 +89,23 @@ def channels(root: str = "llm") -> tuple[Channel, ...]:
         Channel("lease", s.lease("{duty}"), ("lease",), "Which process has a duty that only one may have, for a while.", (ADAPTERS,), (), "JOURNAL"),
         Channel(
             "attempt",
-            s.attempt("{outcome}", lane, tenant, request_id, n),
+            s.attempt("{outcome}", LANE, TENANT, REQUEST_ID, N),
             ("attempt",),
             "One call ended. The meter reads all, the router the failed ones, the validator those that were answered.",
             (ADAPTERS, ROUTER),
             (ROUTER, VALIDATOR, METER),
             "ATTEMPTS",
         ),
-        Channel("verdict", s.verdict(lane, tenant, request_id, n), ("verdict",), "Ask again: the answer did not hold.", (VALIDATOR,), (ROUTER,), "VERDICTS"),
+        Channel("verdict", s.verdict(LANE, TENANT, REQUEST_ID, N), ("verdict",), "Ask again: the answer did not hold.", (VALIDATOR,), (ROUTER,), "VERDICTS"),
+    )
+
+
+def _answered(s: Subjects) -> tuple[Channel, ...]:
+    """What consumers read."""
+    return (
         Channel(
             "delta",
-            s.delta(tenant, request_id),
+            s.delta(TENANT, REQUEST_ID),
             ("delta",),
             "A piece of a streamed answer. `(n, seq)` orders; a higher `n` discards what lower ones brought; a gap means: read the result.",
             (ADAPTERS,),
@@ -96,7 +114,7 @@ def channels(root: str = "llm") -> tuple[Channel, ...]:
         ),
         Channel(
             "settle",
-            s.settle(tenant, request_id),
+            s.settle(TENANT, REQUEST_ID),
             ("result",),
             "Where services publish a result, expecting no message on its `result` subject. The stream stores it as `result`.",
             (ROUTER, VALIDATOR),
@@ -105,7 +123,7 @@ def channels(root: str = "llm") -> tuple[Channel, ...]:
         ),
         Channel(
             "result",
-            result,
+            s.result(TENANT, REQUEST_ID),
             ("result",),
             "How a request ended, heard once by a plain subscription. Subscribe before you publish, or read what is stored: `resultByDirectGet`.",
             (),
@@ -114,7 +132,7 @@ def channels(root: str = "llm") -> tuple[Channel, ...]:
         ),
         Channel(
             "resultByDirectGet",
-            f"{DIRECT_GET}RESULTS.{result}",
+            f"{DIRECT_GET}RESULTS.{s.result(TENANT, REQUEST_ID)}",
             ("empty",),
             "Asks the server for a stored result. The reply is the result, or status 404 while there is none.",
             (CONSUMER,),
@@ -122,11 +140,17 @@ def channels(root: str = "llm") -> tuple[Channel, ...]:
             None,
             RESULT_REPLY,
         ),
-        Channel("cost", s.cost(tenant), ("cost",), "What one call cost. Keep the last of a `call_id`.", (METER,), (OPERATOR,), "COSTS"),
+        Channel("cost", s.cost(TENANT), ("cost",), "What one call cost. Keep the last of a `call_id`.", (METER,), (OPERATOR,), "COSTS"),
+    )
+
+
+def _operated(s: Subjects) -> tuple[Channel, ...]:
+    """What operators read and ask."""
+    return (
         Channel("notice", s.notice("{severity}", "{topic}"), ("notice",), "What a person should know and no result says.", SERVICES, (OPERATOR,), "NOTICES"),
         Channel(
             "dead",
-            s.dead("{service}", tenant),
+            s.dead("{service}", TENANT),
             ("dead_letter",),
             "A message that no service can handle, whole. The tenant is `_` where it is not known.",
             SERVICES,
@@ -171,6 +195,12 @@ def channels(root: str = "llm") -> tuple[Channel, ...]:
             (ADAPTERS,),
             "KV_HEALTH",
         ),
+    )
+
+
+def _replies() -> tuple[Channel, ...]:
+    """What answers a publish, a direct get and a question."""
+    return (
         Channel(PUBLISH_ACK, None, ("publish_ack",), "The server's answer to a publish: stored, or why not."),
         Channel(RESULT_REPLY, None, ("result", "not_found"), "The answer to a direct get."),
         Channel(QUERY_REPLY, None, ("answer",), "The answer to a question."),
