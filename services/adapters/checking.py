@@ -21,18 +21,13 @@ from bus.notices import notify
 from contracts.config import ProviderV1
 from contracts.health import HealthState, ProviderHealthV1
 
-from .health import Finding, Standing, after, finding
+from .health import Finding, Standing, after, finding, limit_s, pause_s
 from .providers import Providers, Unusable
 from .settings import AdapterSettings
 
 log = structlog.get_logger()
 
-JITTER = 0.2
-SOONER = 4
-"""The first failed check is repeated after this part of the interval, so that two in a row are known within two intervals."""
 VALID_INTERVALS = 3
-SHORTEST_CHECK_S, LONGEST_CHECK_S = 2.0, 10.0
-"""Between these lies how long a check may take: a part of the interval, too."""
 LOOK_S = 1.0
 SEVERITY: dict[HealthState, Literal["info", "warning", "error"]] = {"healthy": "info", "degraded": "warning", "unhealthy": "error"}
 LOST = (Unavailable, nats.errors.Error, OSError)
@@ -86,10 +81,8 @@ class Checker:
         return holds
 
     def _take_up(self, known: dict[str, ProviderHealthV1]) -> None:
-        """Go on where another process ended: its states count, its times do not."""
-        now = datetime.now(UTC)
-        current = {name: health for name, health in known.items() if bucket.is_current(health, now)}
-        self._standing = {name: Standing(health.state, health.failures, health.why, health.failure) for name, health in current.items()}
+        """Go on where another process ended, however long ago: its states count, its times do not."""
+        self._standing = {name: Standing(health.state, health.failures, health.why, health.failure) for name, health in known.items()}
         self._entries, self._due = {provider.id: provider for provider in self._configured()}, {}
 
     async def _leave(self) -> None:
@@ -124,8 +117,7 @@ class Checker:
         stands = after(before, found)
         if self._entries.get(provider.id) != provider or self._lease.left_s <= 0:
             return
-        pause_s = self._interval_s / SOONER if stands.state == "degraded" and stands.failures else self._interval_s
-        self._due[provider.id] = began + pause_s * random.uniform(1 - JITTER, 1 + JITTER)
+        self._due[provider.id] = began + pause_s(stands, self._interval_s, random.uniform(-1, 1))
         self._standing[provider.id] = stands
         try:
             await bucket.tell(self._bus, self._health(provider.id, stands, time.monotonic() - began))
@@ -140,8 +132,7 @@ class Checker:
             return Finding("refused", client.why, "auth")
         if path is None:
             return Finding("ok")
-        limit_s = min(LONGEST_CHECK_S, max(SHORTEST_CHECK_S, self._interval_s / SOONER))
-        looked = await fault_of(client.look(path, timeout_s=limit_s))
+        looked = await fault_of(client.look(path, timeout_s=limit_s(self._interval_s)))
         return Finding("failed", f"its check broke: {looked!r}") if isinstance(looked, Exception) else finding(looked)
 
     def _health(self, provider: str, stands: Standing, took_s: float) -> ProviderHealthV1:

@@ -9,6 +9,11 @@ from .protocol import Looked
 
 ENDS_AT = 2
 """So many failed checks in a row make a provider unhealthy."""
+JITTER = 0.2
+SOONER = 4
+"""The first failed check is repeated after this part of the interval, so that two in a row are known within two intervals."""
+SHORTEST_CHECK_S, LONGEST_CHECK_S = 2.0, 10.0
+"""Between these lies how long a check may take: a part of the interval, too."""
 REFUSED = (401, 407)
 DOUBTFUL = (403, 404, 405, 429, 501)
 """The server answers, but not this question: a key may be good for calls alone, a compatible server may list nothing. Calls may well succeed."""
@@ -55,3 +60,14 @@ def after(before: Standing | None, found: Finding) -> Standing:
     failures = (before.failures if before is not None else 0) + 1
     ended = found.kind == "refused" or failures >= ENDS_AT
     return Standing("unhealthy" if ended else "degraded", failures, found.why, found.failure)
+
+
+def pause_s(stands: Standing, interval_s: float, jitter: float) -> float:
+    """From the beginning of one check to that of the next. `jitter` lies in [-1, 1]."""
+    first_failure = stands.state == "degraded" and stands.failures > 0
+    return (interval_s / SOONER if first_failure else interval_s) * (1 + JITTER * jitter)
+
+
+def limit_s(interval_s: float) -> float:
+    """How long one check may take."""
+    return min(LONGEST_CHECK_S, max(SHORTEST_CHECK_S, interval_s / SOONER))

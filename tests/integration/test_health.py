@@ -14,6 +14,7 @@ from tests.support.provider import Provider
 from tests.support.stack import Stack, configuration, fake_provider
 
 INTERVAL_S = 1.0
+KEYLESS = {"id": "keyless", "type": "openai", "api_key": "${SURELY_NOT_SET}", "models": [{"id": "m"}]}
 SLACK_S = 2.0
 """For a busy machine, and for the router to hear of it."""
 
@@ -29,7 +30,7 @@ async def fleet(folder: Path, adapters: int = 1) -> AsyncIterator[tuple[Stack, O
         await stack.start_provider()
         config = configuration(
             stack.base_url,
-            providers=[fake_provider(first.base_url, id="first"), fake_provider(stack.base_url)],
+            providers=[fake_provider(first.base_url, id="first"), fake_provider(stack.base_url), KEYLESS],
             routes={"default": {"candidates": ["first/small", "fake/small"]}},
         )
         await stack.begin_services(adapters, config, ("adapters",))
@@ -51,6 +52,12 @@ def begun(log: Path) -> int:
     return log.read_text().count('"event": "begin"')
 
 
+async def changes(outsider: Outsider, provider: str) -> list[tuple[str, str]]:
+    """What notices say of a provider: the state that it had, and the one that it got."""
+    notices = [notice["details"] for _, _, notice in await outsider.all_stored("NOTICES", "llm.v1.notice.*.provider_health")]
+    return [(told["was"], told["state"]) for told in notices if told["provider"] == provider]
+
+
 async def becomes(outsider: Outsider, state: str, within_s: float, provider: str = "first") -> dict[str, Any]:
     async def reached() -> dict[str, Any] | None:
         found = await health(outsider, provider)
@@ -66,6 +73,9 @@ async def test_a_provider_that_dies_is_unhealthy_within_two_intervals_asked_last
         looks = first.looks
         await eventually(lambda: first.looks > looks, 2 * INTERVAL_S, what="a further look")
         assert (begun(tmp_path / "first.jsonl"), begun(stack.provider_log)) == (0, 0), "a check is never a call"
+        keyless = await health(outsider, "keyless")
+        assert (keyless["state"], keyless["failure"]) == ("unhealthy", "auth")
+        assert "set SURELY_NOT_SET" in keyless["why"]
         assert (await outsider.answer("well"))["provider"] == "first"
 
         port = first.port
@@ -84,12 +94,9 @@ async def test_a_provider_that_dies_is_unhealthy_within_two_intervals_asked_last
             await becomes(outsider, "healthy", 2 * INTERVAL_S + SLACK_S)
             await outsider.silence(SLACK_S)
             assert (await outsider.answer("well-again"))["provider"] == "first"
-            notices = [notice["details"] for _, _, notice in await outsider.all_stored("NOTICES", "llm.v1.notice.*.provider_health")]
-            assert [(told["provider"], told["was"], told["state"]) for told in notices] == [
-                ("first", "healthy", "degraded"),
-                ("first", "degraded", "unhealthy"),
-                ("first", "unhealthy", "healthy"),
-            ]
+            assert await changes(outsider, "first") == [("healthy", "degraded"), ("degraded", "unhealthy"), ("unhealthy", "healthy")]
+            assert await changes(outsider, "fake") == []
+            assert await changes(outsider, "keyless") == [("unknown", "unhealthy")]
 
 
 async def test_all_unhealthy_candidates_are_asked_in_order_and_the_end_names_the_failure_not_the_health(tmp_path: Path) -> None:
@@ -126,5 +133,5 @@ async def test_one_process_checks_and_another_goes_on_where_it_was_killed(tmp_pa
             return len(checkers()) == 2 and (await health(outsider))["failures"] > ill["failures"]
 
         await eventually(checked_again, LEASE_S + 6, what="another checker, which knows how often the provider failed before")
-        notices = await outsider.all_stored("NOTICES", "llm.v1.notice.*.provider_health")
-        assert [notice["details"]["state"] for _, _, notice in notices] == ["degraded", "unhealthy"], "a change of checkers is no change of health"
+        assert await changes(outsider, "first") == [("healthy", "degraded"), ("degraded", "unhealthy")], "a change of checkers is no change of health"
+        assert await changes(outsider, "keyless") == [("unknown", "unhealthy")]

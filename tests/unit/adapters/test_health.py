@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from contracts.config import ProviderV1
 from contracts.outcome import FailureType
 from services.adapters.endpoints import Endpoints, digest, endpoints_of
-from services.adapters.health import Finding, Standing, after, finding
+from services.adapters.health import Finding, Standing, after, finding, limit_s, pause_s
 from services.adapters.protocol import Failure, Looked
 
 OK, FAILED, REFUSED, DOUBTFUL = Finding("ok"), Finding("failed", "gone"), Finding("refused", "no", "auth"), Finding("doubtful", "hm")
@@ -48,6 +48,18 @@ def test_a_server_that_answers_otherwise_than_asked_is_degraded_however_often() 
 def test_unhealthy_needs_a_refusal_or_two_failures_in_a_row(found: list[Finding]) -> None:
     last = [one.kind for one in found[-2:]]
     assert (states(*found)[-1] == "unhealthy") == (last[-1] == "refused" or (last[-1] == "failed" and last[:-1] in (["failed"], ["refused"])))
+
+
+@given(st.floats(20, 3600), st.floats(-1, 1), st.floats(-1, 1))
+def test_a_provider_that_hangs_is_unhealthy_within_two_intervals(interval_s: float, one: float, other: float) -> None:
+    first_ends = pause_s(Standing("healthy"), interval_s, one) + limit_s(interval_s)
+    second_begins = max(first_ends, first_ends - limit_s(interval_s) + pause_s(Standing("degraded", 1), interval_s, other))
+    assert second_begins + limit_s(interval_s) <= 2 * interval_s
+
+
+@pytest.mark.parametrize("stands", [Standing("healthy"), Standing("unhealthy", 2), Standing("unhealthy", 1, "no", "auth"), Standing("degraded", 0, "HTTP 404")])
+def test_checks_are_an_interval_apart_give_or_take_a_fifth(stands: Standing) -> None:
+    assert [pause_s(stands, 30, jitter) for jitter in (-1, 0, 1)] == [24, 30, 36]
 
 
 @pytest.mark.parametrize(
