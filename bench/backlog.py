@@ -2,8 +2,10 @@
 
 import asyncio
 import itertools
+import re
 import statistics
 import tempfile
+import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,7 @@ from bench.payload import document
 from bench.ratios import cpu_s, many
 from bench.relays import Pipeline
 from bus.connection import Bus
+from bus.server import free_port
 
 SHORT, AT_ONCE = 1_000, 500
 WINDOWS, WINDOW_S = 5, 1.0
@@ -25,8 +28,9 @@ CONSUMERS: Mapping[str, tuple[str, str]] = {
     "meter-1": ("ATTEMPTS", "meter"),
 }
 EARLY, LATE = 20_000, 100_000
-STORED_REQUEST_BYTES = 1_800
-"""What a request that is kept takes of the server's memory: three subjects, five messages, and the room that its collector leaves (docs/sizing.md)."""
+STORED_REQUEST_BYTES = 3 * 440 + 5 * 38
+"""What a request that is kept takes of the server's live memory: three subjects, five messages (docs/sizing.md)."""
+LIVE = "nats-server, live"
 
 
 @dataclass(frozen=True)
@@ -94,16 +98,17 @@ async def backlog(total: int, progress: Progress) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="headrace-bench-") as folder:
         pipeline = Pipeline(Path(folder), http=False)
         try:
+            pipeline.stack.server.settings = f"prof_port: {(profile_port := free_port())}"
             await pipeline.begin()
             task = progress.add_task("memory after many requests", total=3)
             await many(pipeline, "early", EARLY, SHORT)
-            early = await _resident(pipeline)
+            early = await _resident(pipeline, profile_port)
             progress.advance(task)
             flow = asyncio.create_task(many(pipeline, "late", LATE - EARLY, SHORT))
             await until_stored(pipeline, EARLY + SHORT)
             short = await _windows(pipeline)
             await flow
-            late = await _resident(pipeline)
+            late = await _resident(pipeline, profile_port)
             progress.advance(task)
             long = await _while_many_wait(pipeline, total, progress)
             progress.advance(task)
@@ -126,10 +131,20 @@ async def _windows(pipeline: Pipeline) -> list[float]:
     return costs
 
 
-async def _resident(pipeline: Pipeline) -> dict[str, int]:
-    """Bytes of every process, when nothing is on its way."""
+async def _resident(pipeline: Pipeline, profile_port: int) -> dict[str, int]:
+    """Bytes of every process, when nothing is on its way; of the server also what is alive, since its collector leaves room for as much again."""
     await until_metered(pipeline)
-    return {name: rss_bytes(pid) for name, pid in pipeline.processes.items()}
+    resident = {name: rss_bytes(pid) for name, pid in pipeline.processes.items()}
+    return {**resident, LIVE: await asyncio.to_thread(_alive, profile_port)}
+
+
+def _alive(profile_port: int) -> int:
+    """Bytes in the server's heap after a collection."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{profile_port}/debug/pprof/heap?gc=1&debug=1", timeout=30) as answer:
+        found = re.search(rb"# HeapAlloc = (\d+)", answer.read())
+    if found is None:
+        raise RuntimeError("the server's profile does not tell its heap")
+    return int(found[1])
 
 
 async def _while_many_wait(pipeline: Pipeline, total: int, progress: Progress) -> list[float]:
@@ -147,7 +162,7 @@ def _memory(early: Mapping[str, int], late: Mapping[str, int]) -> dict[str, Any]
     explained = (LATE - EARLY) * STORED_REQUEST_BYTES
     found: dict[str, Any] = {}
     for name, before in early.items():
-        growth = late[name] - before - (explained if name == "nats-server" else 0)
+        growth = late[name] - before - {LIVE: explained, "nats-server": 2 * explained}.get(name, 0)
         found[name] = {"early_mb": round(before / 1e6, 1), "late_mb": round(late[name] / 1e6, 1), "growth": round(max(0, growth) / before, 3)}
     found["explained_by_subjects_mb"] = round(explained / 1e6, 1)
     return found

@@ -51,6 +51,8 @@ class EmbeddedServer:
         self.port = port or free_port()
         self.monitor_port = free_port()
         self.log = log or data_dir / "nats-server.log"
+        self.settings = ""
+        """Further lines of the server's configuration."""
         self.process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -72,7 +74,7 @@ class EmbeddedServer:
         configuration = self.data_dir / "nats-server.conf"
         configuration.write_text(
             f'host: "127.0.0.1"\nport: {self.port}\nhttp: "127.0.0.1:{self.monitor_port}"\nmax_payload: {MAX_PAYLOAD_BYTES}\n'
-            f'max_pending: {64 << 20}\njetstream {{ store_dir: "{self.data_dir / "jetstream"}" }}\n'
+            f'max_pending: {64 << 20}\njetstream {{ store_dir: "{self.data_dir / "jetstream"}" }}\n{self.settings}\n'
         )
         with self.log.open("ab") as output:
             self.process = subprocess.Popen(
