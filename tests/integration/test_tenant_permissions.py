@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import subprocess
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -11,10 +13,12 @@ import pytest
 from nats.aio.client import Client
 
 from bus.client import HeadraceClient
+from bus.configuration import push
 from bus.connection import Bus
 from bus.provision import provision
 from tests.support.accounts import PASSWORD, AccountsServer
 from tests.support.processes import eventually
+from tests.support.stack import Stack, configuration
 
 MINE, OTHERS = b'{"whose":"acme"}', b'{"whose":"beta"}'
 DIRECT = "$JS.API.DIRECT.GET.RESULTS"
@@ -224,3 +228,28 @@ def test_an_account_cannot_import_what_belongs_to_another_tenant(tmp_path: Path)
     code, said = server.check()
     assert code != 0
     assert "import" in said.lower()
+
+
+async def test_a_tenants_client_asks_a_running_pipeline_and_the_command_line_too(tmp_path: Path) -> None:
+    server, stack = AccountsServer(tmp_path, ("acme",)), Stack(tmp_path / "stack", environment={"HEADRACE_NATS": ""})
+    try:
+        await server.start()
+        await stack.start_provider()
+        async with bus_of(server, "services") as services:
+            await provision(services)
+            await push(services, json.dumps(configuration(stack.base_url)))
+        for service in ("router", "adapters", "validator"):
+            stack.start(f"{service}-1", {"HEADRACE_NATS": server.url("services")})
+            await stack.ready(f"{service}-1")
+        async with bus_of(server, "acme") as bus:
+            client = HeadraceClient(bus, "acme")
+            answer = await client.ask({"id": "asked", "messages": [{"role": "user", "content": "hello"}], "stream": True}, timeout_s=20)
+            assert answer.status == "succeeded"
+            async with client.awaiting() as results:
+                assert (await results.result("asked", 10)).request_id == "asked"
+        command = [sys.executable, "-m", "cli.main", "--nats", server.url("acme"), "--tenant", "acme", "--json", "ask", "hello"]
+        done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, timeout=40)
+        assert done.returncode == 0, done.stdout + done.stderr
+    finally:
+        await asyncio.to_thread(stack.end)
+        await asyncio.to_thread(server.stop)
