@@ -22,6 +22,14 @@ from tests.support.stack import Stack, configuration
 
 MINE, OTHERS = b'{"whose":"acme"}', b'{"whose":"beta"}'
 DIRECT = "$JS.API.DIRECT.GET.RESULTS"
+IMPORTS = (
+    "llm.v1.request.{}.>",
+    "llm.v1.cancel.{}.*",
+    "$JS.API.DIRECT.GET.RESULTS.llm.v1.result.{}.*",
+    "llm.v1.result.{}.*",
+    "llm.v1.delta.{}.*",
+    "llm.v1.cost.{}",
+)
 FORBIDDEN_TO_PUBLISH = (
     "llm.v1.request.beta.chat",
     "llm.v1.cancel.beta.r1",
@@ -220,11 +228,17 @@ async def test_an_answer_cannot_be_sent_where_the_asker_may_not_publish(tmp_path
         assert await services.last("REQUESTS", "llm.v1.request.beta.>") is None
 
 
-def test_an_account_cannot_import_what_belongs_to_another_tenant(tmp_path: Path) -> None:
-    server = AccountsServer(tmp_path, ("acme", "beta"))
-    assert server.check()[0] == 0
-    file = tmp_path / "tenant-acme.conf"
-    file.write_text(file.read_text().replace("llm.v1.result.acme", "llm.v1.result.beta"))
+def test_a_tenants_account_is_accepted_as_the_template_makes_it(tmp_path: Path) -> None:
+    code, said = AccountsServer(tmp_path, ("acme", "beta")).check()
+    assert code == 0, said
+
+
+@pytest.mark.parametrize("imported", IMPORTS)
+def test_an_account_cannot_import_what_belongs_to_another_tenant(tmp_path: Path, imported: str) -> None:
+    server, file = AccountsServer(tmp_path, ("acme", "beta")), tmp_path / "tenant-acme.conf"
+    ours, theirs = (f'account: HEADRACE, subject: "{imported.format(tenant)}"' for tenant in ("acme", "beta"))
+    assert ours in file.read_text()
+    file.write_text(file.read_text().replace(ours, theirs))
     code, said = server.check()
     assert code != 0
     assert "import" in said.lower()
