@@ -36,9 +36,9 @@ def image() -> Iterator[str]:
 @pytest.mark.timeout(BUILD_S + 5 * RUN_S)
 def test_the_image_runs_without_rights_on_a_root_that_cannot_be_written(image: str) -> None:
     assert run("id", "-u").stdout.strip() == "10001"
-    assert run("touch", "/app/anything").returncode != 0
+    assert "Read-only file system" in run("touch", "/app/anything").stderr
     version = run("python", "-c", "from importlib.metadata import version; print(version('headrace'))")
     assert version.stdout.strip() == "0.1.0", version.stderr
     assert "Usage: headrace" in run("headrace", "--help").stdout
-    extras = run("python", "-c", "import psycopg, cryptography, botocore, google.auth, services.router.app, services.adapters.app")
-    assert extras.returncode == 0, extras.stderr
+    extras = run("python", "-c", "import psycopg, cryptography, botocore, google.auth, services.router.app, services.adapters.app; print('all')")
+    assert extras.stdout.strip() == "all", extras.stderr
