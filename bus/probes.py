@@ -1,18 +1,20 @@
 """Liveness and readiness of one process over HTTP, for whoever supervises it; each answer is tried out when it is asked for."""
 
-import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-import nats.errors
 from aiohttp import web
+
+from bus.configuration import STREAM, SUBJECT
+from bus.errors import Unavailable
 
 if TYPE_CHECKING:
     from bus.application import Application
 
 PORT = "HEADRACE_PROBE_PORT"
+CONFIGURATION = f"$JS.API.DIRECT.GET.{STREAM}.{SUBJECT}"
 ROUND_TRIP_S = 2.0
 SILENT_S = 10.0
 """The server says something each second to who waits for messages; an election takes less than this."""
@@ -39,20 +41,20 @@ async def why_not_ready(application: "Application") -> str | None:
         return "starting: waits for NATS, for a configuration ('headrace config push'), or for what it opens"
     if not application.bus.nc.is_connected:
         return "not connected to NATS"
-    try:
-        await asyncio.wait_for(application.bus.nc.flush(), ROUND_TRIP_S)
-    except (nats.errors.Error, TimeoutError, OSError) as error:
-        return f"NATS does not answer: {error!r}"
+    try:  # a read that JetStream answers; not a flush: in nats-py a PONG that comes after its timeout ends the reading of the connection
+        await application.bus.request(CONFIGURATION, b"", timeout_s=ROUND_TRIP_S)
+    except Unavailable as error:
+        return f"NATS does not answer: {error}"
     silent = [worker.consumer.durable for worker in application.workers if worker.silent_s > SILENT_S]
     return f"nothing is heard from the consumers {silent}" if silent else None
 
 
 @asynccontextmanager
-async def probes(application: "Application", port: str | None = None) -> AsyncIterator[int | None]:
+async def probes(application: "Application", port: str | None = None) -> AsyncIterator[None]:
     """Answer `/livez` and `/readyz` (200, or 503 with the reason) while the block runs; no port, no server. Raises BadPort."""
     wanted = os.environ.get(PORT) if port is None else port
     if not wanted:
-        yield None
+        yield
         return
 
     async def live(_: web.Request) -> web.Response:
@@ -71,7 +73,7 @@ async def probes(application: "Application", port: str | None = None) -> AsyncIt
             await site.start()
         except OSError as error:
             raise BadPort(f"{PORT} is {wanted!r}: {error.strerror or error}; choose a free port") from error
-        yield runner.addresses[0][1]
+        yield
     finally:
         await runner.cleanup()
 
@@ -81,6 +83,6 @@ def _answer(why_not: str | None) -> web.Response:
 
 
 def _number(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) < 1 << 16):
-        raise BadPort(f"{PORT} is {text!r}: give a port number, 0 to 65535")
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 1 << 16):
+        raise BadPort(f"{PORT} is {text!r}: give a port number, 1 to 65535")
     return int(text)
