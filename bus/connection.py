@@ -24,6 +24,7 @@ WRONG_LAST_SEQUENCE, WRITE_IN_FLIGHT, STREAM_FULL = 10071, 10164, 10077
 NO_ROOM = (10002, 10023, 10047)
 """Storage of the account, of the server, of what is reserved: used up."""
 GONE_ALREADY = (10037, 10043, 10057)
+EXPECTS = "Nats-Expected-Last-Subject-Sequence"
 ACK_TIMEOUT_S = 5.0
 HEADER_ROOM_BYTES = 4096
 
@@ -156,17 +157,14 @@ class Bus:
             return await self._publish(subject, body, headers, none_on, msg_id)
 
     async def _publish(self, subject: str, body: bytes, headers: Mapping[str, str] | None, none_on: str | None, msg_id: str | None) -> Ack:
-        sent = dict(headers or {})
         trace = current_trace()
-        if trace is not None:
-            sent.update(trace.headers())
-        if msg_id is not None:
-            sent["Nats-Msg-Id"] = msg_id
+        own = "" if trace is None else trace.lines()
         if none_on is not None:
-            sent["Nats-Expected-Last-Subject-Sequence"] = "0"
-            if none_on != subject:
-                sent["Nats-Expected-Last-Subject-Sequence-Subject"] = none_on
-        block = header_block(sent) if sent else b""
+            own += f"{EXPECTS}: 0\r\n" if none_on == subject else f"{EXPECTS}: 0\r\n{EXPECTS}-Subject: {none_on}\r\n"
+        sent = headers if msg_id is None else {**(headers or {}), "Nats-Msg-Id": msg_id}
+        if trace is not None and sent and "traceparent" in sent:  # the current trace goes on, whatever was copied
+            sent = {name: value for name, value in sent.items() if name not in ("traceparent", "tracestate")}
+        block = header_block(sent or {}, own) if sent or own else b""
         while True:
             ack = read_ack((await self._replies.ask(subject, body, block, ACK_TIMEOUT_S)).data)
             if ack.error is None:

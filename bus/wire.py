@@ -51,12 +51,14 @@ class Incoming:
 Heard = Callable[[Incoming], None]
 
 
-def header_block(headers: Mapping[str, str]) -> bytes:
-    """Headers as NATS writes them. Raises BadHeaderError where a value would begin a line of its own."""
+def header_block(headers: Mapping[str, str], own: str = "") -> bytes:
+    """Headers as NATS writes them, after `own` lines that are known to be whole. Raises BadHeaderError where a value would begin a line of its own."""
+    if not headers:
+        return f"NATS/1.0\r\n{own}\r\n".encode()
     lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
     if lines.count("\n") != len(headers) or lines.count("\r") != len(headers):
         raise nats.errors.BadHeaderError("a header's name or value holds a line break")
-    return f"NATS/1.0\r\n{lines}\r\n".encode()
+    return f"NATS/1.0\r\n{own}{lines}\r\n".encode()
 
 
 def read_headers(lines: bytes) -> dict[str, str]:

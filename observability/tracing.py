@@ -37,11 +37,17 @@ class Trace(NamedTuple):
     def sampled(self) -> bool:
         return bool(self.flags & 1)
 
+    @property
+    def traceparent(self) -> str:
+        return f"00-{self.trace_id}-{self.span_id}-{self.flags:02x}"
+
     def headers(self) -> dict[str, str]:
-        headers = {"traceparent": f"00-{self.trace_id}-{self.span_id}-{self.flags:02x}"}
-        if self.tracestate:
-            headers["tracestate"] = self.tracestate
-        return headers
+        return {"traceparent": self.traceparent, "tracestate": self.tracestate} if self.tracestate else {"traceparent": self.traceparent}
+
+    def lines(self) -> str:
+        """The same as lines of a header block; a tracestate that would begin another line is left out."""
+        line = f"traceparent: {self.traceparent}\r\n"
+        return line if not self.tracestate or not self.tracestate.isprintable() else f"{line}tracestate: {self.tracestate}\r\n"
 
 
 _current: ContextVar[Trace | None] = ContextVar("headrace_trace", default=None)
