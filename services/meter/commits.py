@@ -18,10 +18,16 @@ class GroupCommit:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._open: list[tuple[Row, asyncio.Future[bool]]] = []
+        self._doubted: set[str] = set()
         self._writer: asyncio.Task[None] | None = None
 
-    async def add(self, row: Row) -> bool:
-        """Returns when the row is committed: whether it stands in the ledger. Raises what the database raised for this row."""
+    async def add(self, row: Row, *, doubted: bool = True) -> bool:
+        """Returns when the row is committed: whether it stands in the ledger. Raises what the database raised for this row.
+
+        `doubted`: a later version of the call may stand there already.
+        """
+        if doubted:
+            self._doubted.add(row["call_id"])
         written: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._open.append((row, written))
         if self._writer is None or self._writer.done():
@@ -38,8 +44,10 @@ class GroupCommit:
             if len(self._open) < FULL_BATCH:
                 await asyncio.sleep(GATHER_S)
             batch, self._open = self._open[:MAX_BATCH], self._open[MAX_BATCH:]
+            doubted = {row["call_id"] for row, _ in batch} & self._doubted
+            self._doubted -= doubted
             try:
-                standing = await asyncio.to_thread(self._ledger.record, [row for row, _ in batch])
+                standing = await asyncio.to_thread(self._ledger.record, [row for row, _ in batch], doubted)
             except (SQLAlchemyError, OverflowError) as error:
                 await self._write_singly(batch, error)
             else:

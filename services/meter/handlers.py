@@ -39,7 +39,7 @@ class Handlers:
         event = recorded(attempt, late=outcome == "late")
         row = row_of_cost(event)
         try:
-            if await self._commits.add(row):
+            if await self._commits.add(row, doubted=delivery.deliveries > 1 or outcome == "failed"):
                 await self._bus.publish(self._bus.subjects.cost(event.tenant), event.model_dump_json().encode(), msg_id=f"cost:{event.call_id}:{outcome}")
                 _log(attempt, event)
                 if attempt.summary.outcome != MAY_COME_LATE:

@@ -1,6 +1,6 @@
 """The ledger: one row a call under any redelivery, in SQLite or PostgreSQL, with exact money."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -85,13 +85,16 @@ class Ledger:
                     definition = CreateColumn(column).compile(dialect=self.engine.dialect)
                     connection.execute(text(f"ALTER TABLE {calls.name} ADD COLUMN {definition}"))
 
-    def record(self, rows: Sequence[Row]) -> list[bool]:
-        """Write rows in one transaction. For each, whether it stands now, or a later version of the same call does."""
+    def record(self, rows: Sequence[Row], doubted: Container[str] | None = None) -> list[bool]:
+        """Write rows in one transaction. For each, whether it stands now, or a later version of the same call does.
+
+        `doubted`: the call ids of which a later version may stand; None: all.
+        """
         if not rows:
             return []
         with self.engine.begin() as connection:
             self._write(connection, rows)
-            later = _later_versions(connection, [row["call_id"] for row in rows])
+            later = _later_versions(connection, [row["call_id"] for row in rows if doubted is None or row["call_id"] in doubted])
         return [version_of(row) >= later.get(key_of(row), (False, "")) for row in rows]
 
     def merge(self, rows: Sequence[Row]) -> None:

@@ -303,9 +303,9 @@ class CountingLedger(Ledger):
 
     transactions = 0
 
-    def record(self, rows: Any) -> list[bool]:
+    def record(self, rows: Any, doubted: Any = None) -> list[bool]:
         self.transactions += 1
-        return super().record(rows)
+        return super().record(rows, doubted)
 
 
 def test_many_handlers_share_few_transactions_and_a_bad_row_spoils_only_itself(ledger_url: str) -> None:

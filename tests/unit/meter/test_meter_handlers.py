@@ -112,7 +112,9 @@ def test_a_redelivered_attempt_does_not_undo_a_correction_and_the_correction_is_
     handled(ledger, delivered(cost="1"))
     [row] = next(ledger.pages())
     ledger.merge([{**row, "cost_usd": "2", "price_version": "config@2", "repriced_at": "2026-11-22T00:00:00.000000Z"}])
-    [(_, _, event)] = handled(ledger, delivered(cost="1"))
+    again = delivered(cost="1")
+    again.deliveries = 2
+    [(_, _, event)] = handled(ledger, again)
     assert (event["cost_usd"], event["price_version"], event["repriced_at"]) == ("2", "config@2", "2026-11-22T00:00:00Z")
     assert answered(ledger, b"")["total_usd"] == "2"
 
