@@ -161,10 +161,7 @@ class HeadraceClient:
 
         subscription = await self.bus.nc.subscribe(subject, cb=put)
         try:
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)  # nats-py's flush is no barrier: a PING overtakes a queued SUB
-            await self.bus.nc.flush()
-            yield queue
+            yield queue  # the server reads the subscription before whatever is asked after it over this connection
         finally:
             if not self.bus.nc.is_closed:
                 with suppress(nats.errors.BadSubscriptionError, nats.errors.ConnectionClosedError):
