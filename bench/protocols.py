@@ -29,6 +29,7 @@ MODELS = {
     "anthropic": "claude-opus-4-6",
     "bedrock": "us.anthropic.claude-opus-4-6-v1",
     "gemini": "gemini-2.5-flash",
+    "cohere": "command-a-03-2025",
 }
 ENVIRON = {
     "AWS_ACCESS_KEY_ID": "AKIDEXAMPLE",
@@ -130,12 +131,25 @@ def _gemini() -> Recorded:
     return Recorded(last, _sse([*parts, last]))
 
 
+def _cohere() -> Recorded:
+    usage = {"billed_units": {"input_tokens": 3, "output_tokens": 5}, "tokens": {"input_tokens": 3, "output_tokens": 5}}
+    begin: list[dict[str, Any]] = [
+        {"type": "message-start", "id": "c1", "delta": {"message": {"role": "assistant", "content": [], "tool_plan": "", "tool_calls": [], "citations": []}}},
+        {"type": "content-start", "index": 0, "delta": {"message": {"content": {"type": "text", "text": ""}}}},
+    ]
+    deltas: list[dict[str, Any]] = [{"type": "content-delta", "index": 0, "delta": {"message": {"content": {"text": word}}}} for word in WORDS]
+    end: list[dict[str, Any]] = [{"type": "content-end", "index": 0}, {"type": "message-end", "delta": {"finish_reason": "COMPLETE", "usage": usage}}]
+    message = {"role": "assistant", "content": [{"type": "text", "text": "hi"}]}
+    return Recorded({"id": "c1", "finish_reason": "COMPLETE", "message": message, "usage": usage}, _sse([*begin, *deltas, *end], named=True))
+
+
 ANSWERS: dict[str, Callable[[], Recorded]] = {
     "openai": _openai,
     "openai_responses": _responses,
     "anthropic": _anthropic,
     "bedrock": _bedrock,
     "gemini": _gemini,
+    "cohere": _cohere,
 }
 
 
@@ -204,8 +218,23 @@ async def _sdk(url: str, name: str, *, stream: bool) -> AsyncIterator[Call]:
         ask: Any = google.models.generate_content_stream if stream else google.models.generate_content
         yield lambda: _read(ask(model=MODELS[name], contents=PROMPT), stream=stream)
         await google.aclose()
+    elif name == "cohere":
+        import cohere
+
+        async with cohere.AsyncClientV2(api_key="nobody", base_url=f"{url}/{name}") as command:
+            told: Any = {"model": MODELS[name], "messages": messages, "max_tokens": 100}
+            yield lambda: _told(command, told, stream=stream)
     else:
         yield _botocore(f"{url}/{name}", stream=stream)
+
+
+async def _told(command: Any, asked: dict[str, Any], *, stream: bool) -> None:
+    """Cohere's SDK streams by a method of its own."""
+    if not stream:
+        await command.chat(**asked)
+        return
+    async for _ in command.chat_stream(**asked):
+        pass
 
 
 async def _read(answer: Awaitable[Any], *, stream: bool) -> None:
