@@ -3,10 +3,14 @@
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import HealthCheck, settings
 from opentelemetry import trace
 from opentelemetry.util._once import Once
 
 from tests.support.postgres import Absent, Postgres
+
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no fault of the code
+settings.load_profile("busy")
 
 
 @pytest.fixture(autouse=True)

@@ -12,10 +12,11 @@ from typing import Any
 
 from bus.configuration import push
 from bus.connection import Bus
+from bus.errors import Unavailable
 from bus.provision import Sizing, provision
 from bus.server import EmbeddedServer
 from tests.support.cluster import Cluster
-from tests.support.processes import Program
+from tests.support.processes import Program, eventually
 
 SERVICES = ("router", "adapters", "validator", "meter")
 READY = '"event":"ready"'
@@ -103,13 +104,22 @@ class Stack:
     async def begin_services(self, replicas: int, config: dict[str, Any], services: tuple[str, ...] = SERVICES) -> None:
         """Streams and configuration, then the services, until all are ready."""
         bus = await self.bus()
-        await provision(bus, Sizing(self.replicas))
-        await push(bus, json.dumps(config))
-        await bus.close()
+        try:
+            await eventually(lambda: self._provisioned(bus), 30, what="JetStream, on a cluster that has just begun")
+            await push(bus, json.dumps(config))
+        finally:
+            await bus.close()
         for service in services:
             for number in range(1, replicas + 1):
                 self.start(f"{service}-{number}")
         await asyncio.gather(*(program.says(READY) for program in self.services.values()))
+
+    async def _provisioned(self, bus: Bus) -> bool:
+        try:
+            await provision(bus, Sizing(self.replicas))
+        except Unavailable:
+            return False
+        return True
 
     async def bus(self) -> Bus:
         """A connection for what operators do: provision, push."""
