@@ -30,8 +30,8 @@ def cpu_s(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / TICKS_A_SECOND
 
 
-async def measured(relay: Relay, requests: int, one_by_one: int) -> dict[str, Any]:
-    """One round: requests/s with 128 in flight, latency of one at a time, CPU µs a request by process."""
+async def measured(relay: Relay, requests: int, one_by_one: int, in_flight: int = IN_FLIGHT) -> dict[str, Any]:
+    """One round: requests/s with `in_flight` on their way, latency of one at a time, CPU µs a request by process."""
     await many(relay, "warm", WARM_UP)
     latencies_s = []
     for number in range(one_by_one):
@@ -40,7 +40,7 @@ async def measured(relay: Relay, requests: int, one_by_one: int) -> dict[str, An
         latencies_s.append(time.perf_counter() - began)
     before = {name: cpu_s(pid) for name, pid in relay.processes.items()}
     own, began = time.process_time(), time.perf_counter()
-    await many(relay, "flow", requests)
+    await many(relay, "flow", requests, in_flight)
     took_s = time.perf_counter() - began
     cpu = {name: (cpu_s(pid) - before[name]) / requests * 1e6 for name, pid in relay.processes.items()}
     cpu["driver"] = (time.process_time() - own) / requests * 1e6

@@ -12,7 +12,8 @@ from rich.progress import Progress
 from bench.ratios import measured
 from bench.relays import Pipeline
 
-ROUNDS = 3
+ROUNDS, IN_FLIGHT = 3, 512
+"""Enough on their way that twice as many processes still find several messages whenever they look."""
 BESIDE = ("nats-server", "provider")
 
 
@@ -39,7 +40,7 @@ async def _rps(replicas: int, requests: int, *, pinned: bool) -> float:
             await pipeline.begin()
             if pinned:
                 pin(pipeline)
-            return float((await asyncio.wait_for(measured(pipeline, requests, 1), 300))["rps"])
+            return float((await asyncio.wait_for(measured(pipeline, requests, 1, IN_FLIGHT), 300))["rps"])
         finally:
             await pipeline.end()
 

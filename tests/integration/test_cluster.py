@@ -143,7 +143,7 @@ async def test_a_cluster_that_lost_its_quorum_is_waited_for(guarded: Guarded) ->
         details = [check["detail"] for check in json.loads(done.stdout)["checks"] if not check["ok"]]
         return done.returncode == 1 and "stream RESULTS: its replica on n1 is away" in details
 
-    await eventually(told, 30, 0.5, what="a doctor that misses n1")
+    await eventually(told, 75, 0.5, what="a doctor that misses n1")
     guarded.cluster.nodes["n2"].kill()
     guarded.stack.start("router-2")
     asked = await asyncio.to_thread(headrace, guarded, "--tenant", "acme", "ask", "Hello")
