@@ -6,6 +6,23 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
+from contracts.outcome import FailureType
+
+BY_STATUS: dict[int, FailureType] = {
+    401: "auth",
+    402: "quota_exhausted",
+    403: "auth",
+    408: "timeout",
+    409: "unavailable",
+    413: "context_too_long",
+    425: "unavailable",
+    429: "rate_limited",
+    504: "timeout",
+    524: "timeout",
+    529: "overloaded",
+}
+"""What a status means where the provider gives it no meaning of its own; of others, 4xx is the request's fault and 5xx the provider's."""
+
 
 def retry_after_s(headers: Mapping[str, str], now: datetime) -> float | None:
     """Seconds until another try makes sense: `retry-after-ms`, or `retry-after` in seconds or as an HTTP date (RFC 9110, 10.2.3)."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from catalog.kinds import ProviderKind
+from contracts.content import ToolChoice
 from contracts.outcome import WarningV1
 
 from .protocol import Body
@@ -24,6 +25,11 @@ class Conversion:
     def dropped(self, what: str) -> None:
         """Something was left out."""
         self._warn("dropped_parameter", f"{what}: {self.kind.type} does not take it; it was left out")
+
+    def without_tools(self, choice: ToolChoice | None) -> None:
+        """A choice among tools, where there are none."""
+        if choice is not None and choice != "none":
+            self.dropped("tool_choice without tools")
 
     def translated(self, what: str, into: str) -> None:
         """Something was said in another way."""

@@ -188,9 +188,9 @@ def _output_tool(output: OutputV1) -> Body:
 
 def _choose(choice: ToolChoice | None, body: Body, traits: ModelTraits, conversion: Conversion) -> None:
     if choice is not None and "tool_choice" not in body:
-        if "tools" not in body and choice != "none":
-            conversion.dropped("tool_choice without tools")
-        elif "tools" in body:
+        if "tools" not in body:
+            conversion.without_tools(choice)
+        else:
             body["tool_choice"] = _choice(choice)
     if not traits.forced_tools and body.get("tool_choice", {}).get("type") in ("any", "tool"):
         conversion.translated("a forced tool call", "tool_choice auto for this model")

@@ -9,7 +9,7 @@ from pydantic_core import from_json
 
 from contracts.outcome import FailureType
 
-from ..advice import page_text, retry_after_s
+from ..advice import BY_STATUS, page_text, retry_after_s
 from ..protocol import Failure
 from ..reading import text_or_none
 
@@ -24,19 +24,6 @@ BY_TYPE: dict[str, FailureType] = {
     "timeout_error": "timeout",
     "api_error": "unavailable",
     "overloaded_error": "overloaded",
-}
-BY_STATUS: dict[int, FailureType] = {
-    401: "auth",
-    402: "quota_exhausted",
-    403: "auth",
-    408: "timeout",
-    409: "unavailable",
-    413: "context_too_long",
-    425: "unavailable",
-    429: "rate_limited",
-    504: "timeout",
-    524: "timeout",
-    529: "overloaded",
 }
 MAYBE_BILLED = frozenset({504, 524})
 """A gateway gave up on a provider that may have answered, and may bill it."""

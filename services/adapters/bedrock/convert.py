@@ -160,8 +160,7 @@ def _join(request: ChatRequestV1, body: Body, conversion: Conversion, provider_i
 def _choose(request: ChatRequestV1, body: Body, traits: ModelTraits, conversion: Conversion) -> None:
     choice, config = request.tool_choice, body.get("toolConfig")
     if config is None:
-        if choice not in (None, "none"):
-            conversion.dropped("tool_choice without tools")
+        conversion.without_tools(choice)
         return
     if choice == "none":
         _without_tools(request, body, conversion)

@@ -58,8 +58,7 @@ def _sampling(sampling: SamplingV1, conversion: Conversion) -> Body:
 def _tools(tools: tuple[ToolV1, ...], choice: ToolChoice | None, conversion: Conversion) -> Body:
     """Cohere knows REQUIRED and NONE; one forced tool is the only one that it is told of."""
     if not tools:
-        if choice is not None and choice != "none":
-            conversion.dropped("tool_choice without tools")
+        conversion.without_tools(choice)
         return {}
     if isinstance(choice, NamedToolV1):
         conversion.translated(f"tool_choice {choice.name!r}", "this tool alone, and REQUIRED")

@@ -64,8 +64,7 @@ def _sampling(sampling: SamplingV1) -> Body:
 
 def _tools(tools: tuple[ToolV1, ...], choice: ToolChoice | None, conversion: Conversion) -> Body:
     if not tools:
-        if choice is not None and choice != "none":
-            conversion.dropped("tool_choice without tools")
+        conversion.without_tools(choice)
         return {}
     wire: Body = {"tools": [{"functionDeclarations": [_function(tool) for tool in tools]}]}
     if isinstance(choice, str):

@@ -94,8 +94,7 @@ def _weighed(said: Body, conversion: Wording, own: dict[str, Any]) -> Body:
 
 def _tools(tools: tuple[ToolV1, ...], choice: ToolChoice | None, conversion: Wording, *, others: bool) -> Body:
     if not tools and not others:
-        if choice is not None and choice != "none":
-            conversion.dropped("tool_choice without tools")
+        conversion.without_tools(choice)
         return {}
     wire: Body = {"tools": [{"type": "function", "function": _function(tool)} for tool in tools]} if tools else {}
     if isinstance(choice, str):

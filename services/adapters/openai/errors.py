@@ -9,7 +9,7 @@ from pydantic_core import from_json, to_json
 
 from contracts.outcome import FailureType
 
-from ..advice import page_text, retry_after_s
+from ..advice import BY_STATUS, page_text, retry_after_s
 from ..protocol import Failure
 
 MAX_MESSAGE = 500
@@ -47,21 +47,7 @@ BY_CODE: dict[str, FailureType] = {
     "model_not_found": "invalid_request",
     "invalid_request_error": "invalid_request",
 }
-BY_STATUS: dict[int, FailureType] = {
-    401: "auth",
-    402: "quota_exhausted",
-    403: "auth",
-    408: "timeout",
-    409: "unavailable",
-    413: "context_too_long",
-    425: "unavailable",
-    429: "rate_limited",
-    446: "content_filtered",
-    498: "overloaded",
-    504: "timeout",
-    524: "timeout",
-    529: "overloaded",
-}
+STATUSES: dict[int, FailureType] = {**BY_STATUS, 446: "content_filtered", 498: "overloaded"}
 MAYBE_BILLED = frozenset({504, 524})
 """A gateway gave up on a provider that may have answered, and may bill it."""
 GENERIC = frozenset({"invalid_request_error", "server_error", "internal_server_error", "timeout", "rate_limit_exceeded", "rate_limit_error"})
@@ -158,5 +144,5 @@ def _type(status: int | None, error: dict[str, Any]) -> FailureType:
     if status is not None:
         if status == 403 and _moderated(error):
             return "content_filtered"
-        return BY_STATUS.get(status, "invalid_request" if 400 <= status < 500 else "unavailable")
+        return STATUSES.get(status, "invalid_request" if 400 <= status < 500 else "unavailable")
     return next((BY_CODE[code] for code in codes if code in BY_CODE), "unavailable")

@@ -48,8 +48,7 @@ def _kept(conversion: Wording) -> Body:
 
 def _tools(tools: tuple[ToolV1, ...], choice: ToolChoice | None, conversion: Wording) -> Body:
     if not tools and not conversion.own.get("tools"):
-        if choice is not None and choice != "none":
-            conversion.dropped("tool_choice without tools")
+        conversion.without_tools(choice)
         return {}
     wire: Body = {"tools": [_function(tool) for tool in tools]} if tools else {}
     if choice is None or "tool_choice" in conversion.own:
