@@ -1,0 +1,1 @@
+"""What `headrace watch` hears, reads and shows."""
