@@ -21,10 +21,10 @@ from cli.session import Failure, Session
 from cli.show import as_json, console, escaped, money, notes
 from services.meter import rebuild as rebuilding
 from services.meter import reprice as repricing
-from services.meter.database import SETTING, UnusableLedger
-from services.meter.ledger import Ledger
+from services.meter.ledger import SETTING, Ledger
 from services.meter.report import Choice
 from services.meter.repricing import Comparison, total
+from storage.database import UnusableDatabase
 
 
 async def rebuild(session: Session, url: str | None) -> int:
@@ -120,7 +120,7 @@ def _opened(url: str) -> Iterator[Ledger]:
     """The ledger while the block runs; what the database refuses is a Failure."""
     try:
         ledger = Ledger(url)
-    except UnusableLedger as error:
+    except UnusableDatabase as error:
         raise Failure(str(error)) from error
     try:
         yield ledger

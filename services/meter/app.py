@@ -5,10 +5,10 @@ import asyncio
 from sqlalchemy.exc import OperationalError
 
 from bus.application import Application
-from services.meter.database import UnusableLedger
 from services.meter.handlers import Handlers
 from services.meter.ledger import Ledger
 from services.meter.settings import MeterSettings
+from storage.database import UnusableDatabase
 
 OPEN_TRIES = 20
 OPEN_PAUSE_S = 0.25
@@ -18,7 +18,7 @@ def build(app: Application, settings: MeterSettings) -> None:
     """Consume every attempt, answer questions about costs. Raises SystemExit where the ledger cannot be kept as configured."""
     try:
         ledger = Ledger(settings.url)
-    except UnusableLedger as error:
+    except UnusableDatabase as error:
         raise SystemExit(f"headrace: {error}") from error
     handlers = Handlers(app.bus, ledger)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import structlog
@@ -12,10 +13,10 @@ from bus.connection import Bus
 from bus.delivery import Delivery
 from bus.errors import Reject, Retry
 from contracts.cost import CostRecordedV1
-from services.meter.commits import GroupCommit
 from services.meter.entries import Metered, Row, cost_of_row, recorded, row_of_cost
 from services.meter.ledger import Ledger, key_of, version_of
 from services.meter.report import CostQuestion, report
+from storage.commits import GroupCommit
 
 log = structlog.get_logger()
 
@@ -30,7 +31,7 @@ class Handlers:
     def __init__(self, bus: Bus, ledger: Ledger) -> None:
         self._bus = bus
         self._ledger = ledger
-        self._commits = GroupCommit(ledger)
+        self._commits = GroupCommit(self._write)
 
     async def on_attempt(self, delivery: Delivery) -> None:
         """Commit the call, then tell its cost; where a later version stands in the ledger, that one is the last that is told."""
@@ -39,7 +40,7 @@ class Handlers:
         event = recorded(attempt, late=outcome == "late")
         row = row_of_cost(event)
         try:
-            if await self._commits.add(row, doubted=delivery.deliveries > 1 or outcome == "failed"):
+            if await self._commits.add((row, delivery.deliveries > 1 or outcome == "failed")):
                 await self._bus.publish(self._bus.subjects.cost(event.tenant), event.model_dump_json().encode(), msg_id=f"cost:{event.call_id}:{outcome}")
                 _log(attempt, event)
                 if attempt.summary.outcome != MAY_COME_LATE:
@@ -47,6 +48,11 @@ class Handlers:
             await self._tell_later(row)
         except OperationalError as error:
             raise Retry(LEDGER_RETRY_S, f"the ledger cannot be used: {error.orig}") from error
+
+    async def _write(self, batch: Sequence[tuple[Row, bool]]) -> list[bool]:
+        """Commit rows, each with whether a later version of the call may stand there already; whether each stands now."""
+        doubted = {row["call_id"] for row, doubtful in batch if doubtful}
+        return await asyncio.to_thread(self._ledger.record, [row for row, _ in batch], doubted)
 
     async def _tell_later(self, row: Row) -> None:
         """Another meter may have told the late answer, or a run the corrected price, before this one told the estimate: readers keep the last."""

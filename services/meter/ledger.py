@@ -24,9 +24,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.schema import CreateColumn, CreateIndex, CreateTable
 
-from services.meter.database import insert_into, open_database, parameters_of
 from services.meter.entries import USAGE, Row
+from storage.database import insert_into, open_database, parameters_of
 
+SETTING = "HEADRACE_METER_LEDGER_URL"
 LOOKUP_CHUNK = 500
 PAGE = 1000
 CREATION_LOCK = 0x4EAD4ACE
@@ -69,7 +70,7 @@ class Ledger:
     """Rows of calls. Any number of threads and processes may read and write; SQLite lets the writers take turns."""
 
     def __init__(self, url: str) -> None:
-        self.engine = open_database(url)
+        self.engine = open_database(url, "ledger", SETTING)
         self._upsert = _upsert(insert_into(self.engine, calls))
 
     def create(self) -> None:

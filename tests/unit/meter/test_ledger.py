@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -19,10 +20,10 @@ from sqlalchemy.exc import OperationalError
 
 from contracts.attempt import AttemptFinishedV1
 from services.meter.app import open_ledger
-from services.meter.commits import GroupCommit
 from services.meter.entries import cost_of_row, row_of, row_of_cost, utc_text
 from services.meter.ledger import Ledger, calls, key_of
 from services.meter.report import CostQuestion, report
+from storage.commits import GroupCommit
 from tests.support.processes import ROOT
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -308,12 +309,21 @@ class CountingLedger(Ledger):
         return super().record(rows, doubted)
 
 
+def writing(ledger: Ledger) -> Any:
+    """The write that a group commit does on a ledger."""
+
+    async def write(batch: Sequence[Any]) -> list[bool]:
+        return await asyncio.to_thread(ledger.record, list(batch))
+
+    return write
+
+
 def test_many_handlers_share_few_transactions_and_a_bad_row_spoils_only_itself(ledger_url: str) -> None:
     counted = CountingLedger(ledger_url)
     counted.create()
 
     async def run() -> None:
-        commits = GroupCommit(counted)
+        commits = GroupCommit(writing(counted))
         good = [commits.add(row_of(attempt(f"job-{i}", cost="1"), False)) for i in range(200)]
         assert await asyncio.gather(*good) == [True] * 200
         assert counted.transactions < 5
@@ -333,7 +343,7 @@ def test_a_database_that_is_away_is_asked_once_for_a_batch(tmp_path: Path) -> No
     away = CountingLedger(f"sqlite:///{tmp_path / 'no-such-folder' / 'ledger.db'}")
 
     async def run() -> None:
-        commits = GroupCommit(away)
+        commits = GroupCommit(writing(away))
         waiting = [commits.add(row_of(attempt(f"job-{i}", cost="1"), False)) for i in range(50)]
         assert {type(outcome) for outcome in await asyncio.gather(*waiting, return_exceptions=True)} == {OperationalError}
 

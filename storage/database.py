@@ -1,4 +1,4 @@
-"""Which databases can keep the ledger, how each is opened, takes many rows at once, and sums money exactly."""
+"""Which databases can keep what the services keep, how each is opened, takes many rows at once, and sums money exactly."""
 
 import importlib.util
 from decimal import Decimal
@@ -9,19 +9,18 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-SETTING = "HEADRACE_METER_LEDGER_URL"
 BUSY_TIMEOUT_MS = 10_000
 CONNECT_TIMEOUT_S = 10
 KNOWN = ("sqlite", "postgresql")
 
 
-class UnusableLedger(ValueError):
-    """The ledger cannot be kept there; the text says what to set or install."""
+class UnusableDatabase(ValueError):
+    """Nothing can be kept there; the text says what to set or install."""
 
 
-def open_database(url: str) -> Engine:
-    """An engine for a `sqlite:///` or `postgresql://` URL; nothing is connected yet. Raises UnusableLedger."""
-    wanted = _known(url)
+def open_database(url: str, what: str, setting: str) -> Engine:
+    """An engine for a `sqlite:///` or `postgresql://` URL; nothing is connected yet. `what` is kept there, as `setting` says. Raises UnusableDatabase."""
+    wanted = _known(url, what, setting)
     if wanted.get_backend_name() == "sqlite":
         engine = create_engine(wanted)
         event.listen(engine, "connect", _prepare_sqlite)
@@ -63,18 +62,18 @@ class _ExactSum:
         return f"{self._sum:f}"
 
 
-def _known(url: str) -> URL:
+def _known(url: str, what: str, setting: str) -> URL:
     try:
         wanted = make_url("postgresql" + url.removeprefix("postgres") if url.startswith("postgres://") else url)
     except ArgumentError:  # its text may hold the URL, and that a password
-        raise UnusableLedger(f"the ledger's URL cannot be read: set {SETTING} to a sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE URL") from None
+        raise UnusableDatabase(f"the {what}'s URL cannot be read: set {setting} to a sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE URL") from None
     name = wanted.get_backend_name()
     if name not in KNOWN:
-        raise UnusableLedger(f"the ledger cannot be kept in {name!r}: set {SETTING} to a sqlite:/// or postgresql:// URL")
+        raise UnusableDatabase(f"the {what} cannot be kept in {name!r}: set {setting} to a sqlite:/// or postgresql:// URL")
     if name == "sqlite":
         return wanted
     if importlib.util.find_spec("psycopg") is None:
-        raise UnusableLedger(f"a ledger in PostgreSQL needs the driver psycopg: run pip install 'headrace[postgres]', or set {SETTING} to a sqlite:/// URL")
+        raise UnusableDatabase(f"the {what} in PostgreSQL needs the driver psycopg: run pip install 'headrace[postgres]', or set {setting} to a sqlite:/// URL")
     return wanted.set(drivername="postgresql+psycopg")
 
 
