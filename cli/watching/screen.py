@@ -66,7 +66,9 @@ def screen(moment: Moment, width: int, height: int) -> RenderableType:
     wide = width >= WIDE
     sections = [_lanes(figures.lanes, wide), _providers(figures.providers, wide), _tenants(figures.tenants, figures.today_unknown), _notices(figures.notices)]
     taken = 1 + len(sections) + 1 + (len(sections) - 1)  # head, headings, the line of dead letters, blank lines
-    rooms = shared_out(max(height - taken, len(sections)), [len(section.rows) for section in sections])
+    room = max(height - taken, len(sections))
+    lanes = min(len(figures.lanes), room - len(sections) + 1)  # first of all; the others share what is left
+    rooms = [lanes, *shared_out(room - lanes, [len(section.rows) for section in sections[1:]])]
     lines: list[RenderableType] = [head]
     for section, room in zip(sections, rooms, strict=True):
         lines += [section.table(room), Text("")]
@@ -133,13 +135,14 @@ def printable(text: str) -> str:
 
 
 def _head(moment: Moment) -> Text:
-    head = Text("headrace ", style="bold").append(f"{moment.url}  {moment.at:%H:%M:%S} UTC", style="not bold")
+    head = Text("headrace ", style="bold").append(f"{moment.at:%H:%M:%S} UTC", style="not bold")
     if moment.problem is not None:
         since = f"; figures of {moment.read_at:%H:%M:%S}" if moment.read_at else ""
         head.append(f"  {moment.problem}{since}", style="bold red")
     elif moment.figures is not None:
         rate = sum(lane.results_per_s for lane in moment.figures.lanes.values())
         head.append(f"  {rate:.1f} results/s", style="bold green")
+    head.append(f"  {moment.url}", style="not bold")
     head.no_wrap, head.overflow = True, "ellipsis"
     return head
 
