@@ -19,11 +19,14 @@ from bus.access import BadAccess
 from bus.configuration import ConfigSource
 from bus.connection import Bus
 from bus.delivery import Handler
-from bus.patience import Patience, measure
-from bus.probes import BadPort, probes
+from bus.patience import Lateness, Patience, measure
+from bus.probes import PORT, BadPort, probes
 from bus.provision import drift_of
 from bus.streams import consumers
 from bus.worker import Worker
+from observability import metrics
+from observability.exporting import configure_metrics, shutdown_metrics
+from observability.labels import known
 from observability.logs import configure_logs, flush_logs
 from observability.tracing import configure_tracing, shutdown_tracing
 
@@ -67,11 +70,15 @@ class Application:
         self.stopping = False
         self._registered: list[Registration] = []
         self._patient: list[Patience] = []
+        self._lateness = Lateness()
         self._background: list[Callable[[], Awaitable[None]]] = []
         self._tasks: list[asyncio.Task[None]] = []
         self._on_start: list[Callable[[], Awaitable[None]]] = []
         self._on_stop: list[Callable[[], Awaitable[None]]] = []
         self._starting: asyncio.Task[None] | None = None
+        self.config.on_change(known.take)
+        metrics.BUS_CONNECTED.source = lambda: {(): int(self.bus.nc.is_connected)}
+        metrics.EVENT_LOOP_LAG.source = lambda: {(): self._lateness.worst_s}
 
     def consume(self, stream: str, durable: str, handler: Handler, *, service: str, slots: int | None = None) -> None:
         """Feed `handler` from a durable that streams.py declares."""
@@ -118,7 +125,7 @@ class Application:
     async def _begin(self) -> None:
         """After the signal handlers are in place: wait for configuration, check the consumers, begin."""
         await self.config.wait()
-        self._tasks += [self._watched(self.config.run()), self._watched(measure(lambda: self._patient))]
+        self._tasks += [self._watched(self.config.run()), self._watched(measure(lambda: self._patient, self._lateness))]
         for begin in self._on_start:
             await begin()
         declared = consumers(self.bus.subjects.root)
@@ -186,6 +193,7 @@ class Application:
             await close()
         await self.bus.close()
         shutdown_tracing()
+        await asyncio.to_thread(shutdown_metrics)
         flush_logs()
 
 
@@ -205,6 +213,7 @@ def serve(service: str, build: Callable[[Application, Settings], None], settings
     options = parser.parse_args()
     configure_logs(service, os.environ.get("HEADRACE_LOG_LEVEL", "INFO"))
     configure_tracing(service)
+    configure_metrics(service, scraped=bool(os.environ.get(PORT)))
 
     async def main() -> None:
         files = {"creds": options.creds, "tls_ca": options.tls_ca, "tls_cert": options.tls_cert, "tls_key": options.tls_key}

@@ -16,6 +16,7 @@ from contracts.base import REQUEST_ID, TENANT
 from contracts.dead_letter import DeadLetterV1, SourceV1
 from contracts.origin import OriginV1
 from contracts.result import ErrorV1, ResultV1
+from observability import metrics
 from observability.tracing import current_trace
 
 log = structlog.get_logger()
@@ -65,6 +66,7 @@ async def bury(bus: Bus, delivery: Delivery, service: str, reason: str, message:
     except TooLarge:
         # Base64 outgrew the payload limit: the source stream still has the bytes under source.sequence.
         await bus.publish(subject, letter.model_copy(update={"body_base64": ""}).model_dump_json().encode(), msg_id=letter.id)
+    metrics.DEAD_LETTERS.add(1, service, reason)
     log.error("dead_letter", id=letter.id, reason=reason, message=message)
 
 

@@ -10,7 +10,7 @@ from bus.wire import Incoming, Wire
 class Delivery:
     """A message from a consumer. `deliveries` counts from 1; `tokens` is the subject without root and version."""
 
-    __slots__ = ("_headers", "body", "deliveries", "reply", "seq", "stored_at", "stream", "subject", "tokens")
+    __slots__ = ("_headers", "body", "consumer", "deliveries", "reply", "seq", "stored_at", "stream", "subject", "tokens")
 
     def __init__(
         self,
@@ -23,10 +23,11 @@ class Delivery:
         deliveries: int,
         stored_at: datetime,
         reply: str = "",
+        consumer: str = "",
     ) -> None:
-        """`headers`: or the message whose headers are read when they are asked for."""
+        """`headers`: or the message whose headers are read when they are asked for. `consumer`: the durable that delivered it."""
         self.subject, self.tokens, self.body, self._headers = subject, tokens, body, headers
-        self.stream, self.seq, self.deliveries, self.stored_at, self.reply = stream, seq, deliveries, stored_at, reply
+        self.stream, self.seq, self.deliveries, self.stored_at, self.reply, self.consumer = stream, seq, deliveries, stored_at, reply, consumer
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -57,4 +58,4 @@ def from_message(message: Incoming, subjects: Subjects) -> Delivery:
     if len(tokens) >= 11:
         tokens = tokens[2:]
     stored_at = datetime.fromtimestamp(int(tokens[7]) / 1e9, UTC)
-    return Delivery(subject, subjects.tokens(subject), message.data, message, tokens[2], int(tokens[5]), int(tokens[4]), stored_at, reply)
+    return Delivery(subject, subjects.tokens(subject), message.data, message, tokens[2], int(tokens[5]), int(tokens[4]), stored_at, reply, tokens[3])

@@ -1,8 +1,10 @@
 """Delivery rule 5: what follows a handler's return or exception. Nothing is terminated silently."""
 
 import asyncio
+import time
 from collections.abc import Awaitable
-from typing import TypeVar
+from datetime import UTC, datetime
+from typing import Literal, TypeVar
 
 import nats.errors
 import structlog
@@ -13,6 +15,8 @@ from bus.dead_letters import bury
 from bus.delivery import Delivery, Handler
 from bus.errors import Reject, Retry, TooLarge, Unavailable
 from bus.notices import notify
+from observability import metrics
+from observability.labels import lane_of
 from observability.tracing import carried, enter, received, recording, span
 
 log = structlog.get_logger()
@@ -20,6 +24,9 @@ log = structlog.get_logger()
 MAX_DELIVERIES = 6
 """A handler that keeps failing without saying why gets this many tries."""
 Value = TypeVar("Value")
+Ended = Literal["retry", "backpressure", "fault", "rejected", "gave_up", "unanswered"]
+"""How a handler may fail: its delivery came back, became a dead letter, or could not be answered."""
+RETURNED = frozenset({"retry", "backpressure", "fault"})
 
 
 async def answer(bus: Bus, delivery: Delivery, handler: Handler, service: str) -> None:
@@ -40,13 +47,29 @@ async def answer(bus: Bus, delivery: Delivery, handler: Handler, service: str) -
 
 
 async def _answer(bus: Bus, delivery: Delivery, handler: Handler, service: str) -> None:
+    if not metrics.recorded():
+        await _safely(bus, delivery, handler, service)
+        return
+    if delivery.deliveries == 1:
+        waited_s = (datetime.now(UTC) - delivery.stored_at).total_seconds()
+        metrics.QUEUE_WAIT.record(max(0.0, waited_s), delivery.stream, lane_of(delivery.tokens))
+    began = time.perf_counter()
+    ended = await _safely(bus, delivery, handler, service)
+    metrics.PROCESS_DURATION.record(time.perf_counter() - began, "nats", "process", delivery.consumer, ended)
+    if ended in RETURNED:
+        metrics.DELIVERIES_RETURNED.add(1, delivery.consumer, ended)
+
+
+async def _safely(bus: Bus, delivery: Delivery, handler: Handler, service: str) -> Ended | None:
+    """How the handler failed, or None."""
     try:
-        await _decide(bus, delivery, handler, service)
+        return await _decide(bus, delivery, handler, service)
     except (Unavailable, nats.errors.Error, OSError) as error:
         log.warning("bus_lost_while_answering", subject=delivery.tokens[0], seq=delivery.seq, error=repr(error))
+        return "unanswered"
 
 
-async def _decide(bus: Bus, delivery: Delivery, handler: Handler, service: str) -> None:
+async def _decide(bus: Bus, delivery: Delivery, handler: Handler, service: str) -> Ended | None:
     try:
         await handler(delivery)
     except asyncio.CancelledError:
@@ -54,22 +77,26 @@ async def _decide(bus: Bus, delivery: Delivery, handler: Handler, service: str) 
         raise
     except Retry as retry:
         delivery.nak(bus.nc, retry.after_s)
+        return "retry"
     except Unavailable as error:
         delivery.nak(bus.nc, growing(delivery.deliveries))
         await notify(bus, "warning", "backpressure", service, str(error))
+        return "backpressure"
     except (Reject, TooLarge) as error:
         reason = error.reason if isinstance(error, Reject) else "too_large"
         await bury(bus, delivery, service, reason, str(error))
         delivery.ack(bus.nc)
+        return "rejected"
     except Exception as error:  # the one place: a fault of ours is retried, then parked with its reason
         log.error("handler_failed", service=service, stream=delivery.stream, seq=delivery.seq, deliveries=delivery.deliveries, exc_info=True)
         if delivery.deliveries < MAX_DELIVERIES:
             delivery.nak(bus.nc, growing(delivery.deliveries))
-            return
+            return "fault"
         await bury(bus, delivery, service, "handler_failed", f"{type(error).__name__} after {delivery.deliveries} deliveries")
         delivery.ack(bus.nc)
-    else:
-        delivery.ack(bus.nc)
+        return "gave_up"
+    delivery.ack(bus.nc)
+    return None
 
 
 async def fault_of(work: Awaitable[Value]) -> Value | Exception:

@@ -7,6 +7,7 @@ import structlog
 
 from bus.connection import Bus
 from contracts.notice import NoticeV1
+from observability import metrics
 
 log = structlog.get_logger()
 
@@ -23,6 +24,7 @@ async def notify(
     **details: Any,
 ) -> None:
     """Publish a notice without waiting for its ack, and log it."""
+    metrics.NOTICES.add(1, severity, kind)
     log.warning("notice", kind=kind, message=message, tenant=tenant, request_id=request_id)
     notice = NoticeV1(
         severity=severity, kind=kind, service=service, message=message, tenant=tenant, request_id=request_id, details=details, occurred_at=datetime.now(UTC)

@@ -1,14 +1,17 @@
-"""Liveness and readiness of one process over HTTP, for whoever supervises it; each answer is tried out when it is asked for."""
+"""Liveness, readiness and metrics of one process over HTTP, for whoever supervises it; each answer is tried out when it is asked for."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from aiohttp import web
+from prometheus_client import CONTENT_TYPE_LATEST
 
 from bus.configuration import STREAM, SUBJECT
 from bus.errors import Unavailable
+from observability.exporting import exposition
 
 if TYPE_CHECKING:
     from bus.application import Application
@@ -51,7 +54,7 @@ async def why_not_ready(application: "Application") -> str | None:
 
 @asynccontextmanager
 async def probes(application: "Application", port: str | None = None) -> AsyncIterator[None]:
-    """Answer `/livez` and `/readyz` (200, or 503 with the reason) while the block runs; no port, no server. Raises BadPort."""
+    """Answer `/livez` and `/readyz` (200, or 503 with the reason) and `/metrics` while the block runs; no port, no server. Raises BadPort."""
     wanted = os.environ.get(PORT) if port is None else port
     if not wanted:
         yield
@@ -64,7 +67,7 @@ async def probes(application: "Application", port: str | None = None) -> AsyncIt
         return _answer(why_not_alive(application) or await why_not_ready(application))
 
     app = web.Application()
-    app.add_routes([web.get("/livez", live), web.get("/readyz", ready)])
+    app.add_routes([web.get("/livez", live), web.get("/readyz", ready), web.get("/metrics", _metrics)])
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=1)
     await runner.setup()
     try:
@@ -76,6 +79,13 @@ async def probes(application: "Application", port: str | None = None) -> AsyncIt
         yield
     finally:
         await runner.cleanup()
+
+
+async def _metrics(_: web.Request) -> web.Response:
+    text = await asyncio.to_thread(exposition)
+    if text is None:
+        return web.Response(status=404, text="no metrics are recorded: OTEL_SDK_DISABLED or OTEL_METRICS_EXPORTER=none switches them off\n")
+    return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})
 
 
 def _answer(why_not: str | None) -> web.Response:

@@ -1,7 +1,7 @@
 """Terminal results: built once in one way, published so that the first wins."""
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -10,6 +10,8 @@ from bus.errors import Exists
 from contracts.origin import OriginV1
 from contracts.outcome import AttemptSummaryV1, UsageV1
 from contracts.result import ResultV1, Status
+from observability import metrics
+from observability.labels import kind_label, lane_label
 
 
 def total(values: Iterable[int | None]) -> int | None:
@@ -86,4 +88,7 @@ async def publish_result(bus: Bus, outcome: ResultV1) -> bool:
         )
     except Exists:
         return False
+    if metrics.recorded() and outcome.requested_at is not None:
+        waited_s = (datetime.now(UTC) - outcome.requested_at).total_seconds()
+        metrics.REQUEST_DURATION.record(max(0.0, waited_s), kind_label(outcome.kind), lane_label(outcome.lane), outcome.status)
     return True

@@ -12,6 +12,7 @@ import uvloop
 from bus import configuration
 from bus.application import Application
 from bus.connection import Bus
+from bus.probes import probes
 from bus.provision import Sizing, provision
 from bus.server import EmbeddedServer
 from cli.local import LocalModel, default_configuration, wanted_port
@@ -72,7 +73,8 @@ async def _serve(bus: Bus, server: EmbeddedServer | None, local: LocalModel | No
     build_all(application, data_dir)
     watching = asyncio.create_task(_watch(application, server, local))
     try:
-        await application.run()
+        async with probes(application):
+            await application.run()
     finally:
         watching.cancel()
         with suppress(asyncio.CancelledError):

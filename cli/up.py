@@ -14,10 +14,12 @@ import typer
 from bus.access import BadAccess
 from bus.configuration import BadConfiguration
 from bus.errors import Unavailable
+from bus.probes import PORT, BadPort
 from bus.provision import Sizing
 from cli.configuring import checked, text_of_file
 from cli.local import Unstartable
 from cli.session import Failure, fail, session_of
+from observability.exporting import configure_metrics
 from observability.logs import configure_logs
 from observability.tracing import configure_tracing
 
@@ -45,6 +47,7 @@ def up(
         raise typer.BadParameter("the embedded server is one node; give --nats with the URLs of a cluster", param_hint="--replicas")
     configure_logs("headrace", os.environ.get("HEADRACE_LOG_LEVEL", "WARNING"))
     configure_tracing("headrace")
+    configure_metrics("headrace", scraped=bool(os.environ.get(PORT)))
     try:
         with _ending_signals():
             text = text_of_file(config) if config is not None else None
@@ -54,7 +57,7 @@ def up(
                 run_all(session, text, data_dir.resolve(), nats_port, Sizing(replicas))
     except BadConfiguration as error:
         fail(*error.problems)
-    except (Failure, Unavailable, Unstartable, BadAccess, OSError, RuntimeError) as error:
+    except (Failure, Unavailable, Unstartable, BadAccess, BadPort, OSError, RuntimeError) as error:
         fail(str(error))
     except Ended:
         raise typer.Exit(0) from None

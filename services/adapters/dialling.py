@@ -17,6 +17,7 @@ from observability.tracing import recording, span
 from .attempts import Dial
 from .cancels import Cancels
 from .coalesce import Coalescer
+from .measuring import first_chunk, measured
 from .protocol import Answer, Client, DeltaPiece, Failure
 from .providers import Providers, Unusable
 
@@ -34,9 +35,11 @@ class Dialler:
         """The outcome of one call, and the facts of its dial. `seq`: the call's sequence in CALLS."""
         began = time.perf_counter()
         told = Told(self.bus, call) if call.chat is not None and call.chat.stream else None
-        outcome = await self._unless_cancelled(call, told)
+        asked = self._unless_cancelled(call, told)
+        outcome = await (asked if isinstance(self.providers.client(call.provider), Unusable) else measured(call, asked))
         took_s = time.perf_counter() - began
         first_token_s = told.first_at - began if told is not None and told.first_at is not None else None
+        first_chunk(call, outcome, first_token_s)
         return outcome, Dial(seq, queue_s, took_s, first_token_s, first_token_s is not None)
 
     async def _unless_cancelled(self, call: CallV1, told: "Told | None") -> Answer | Failure:

@@ -13,6 +13,7 @@ from bus.streams import ACK_WAIT_S
 from contracts.attempt import AttemptFinishedV1
 from contracts.call import CallBegunV1, CallV1
 from contracts.outcome import AttemptErrorV1
+from observability.labels import count_attempt
 from services.adapters.attempts import Dial, attempt_of
 from services.adapters.cancels import Cancels
 from services.adapters.dialling import CANCELLED, Dialler
@@ -94,16 +95,18 @@ class Adapter:
         )
 
     async def _store(self, attempt: AttemptFinishedV1, outcome: str) -> None:
-        origin, n, subjects = attempt.origin, attempt.summary.n, self.bus.subjects
+        origin, n, subjects, summary = attempt.origin, attempt.summary.n, self.bus.subjects, attempt.summary
         subject = subjects.attempt(outcome, origin.lane, origin.tenant, origin.request_id, n)
         none_on = subjects.any_attempt(origin.tenant, origin.request_id, n)
         await self.bus.persist(subject, attempt.model_dump_json().encode(), none_on=none_on, stream="ATTEMPTS")
+        count_attempt(summary.provider, summary.model, origin.lane, summary.outcome)
 
     async def _store_late(self, attempt: AttemptFinishedV1) -> None:
         origin = attempt.origin
         subject = self.bus.subjects.attempt("late", origin.lane, origin.tenant, origin.request_id, attempt.summary.n)
         try:
             await self.bus.persist(subject, attempt.model_dump_json().encode(), none_on=subject, stream="ATTEMPTS")
+            count_attempt(attempt.summary.provider, attempt.summary.model, origin.lane, "late")
         except Exists:
             log.warning("late_twice", tenant=origin.tenant, request_id=origin.request_id, n=attempt.summary.n)
 

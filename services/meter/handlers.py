@@ -13,6 +13,7 @@ from bus.connection import Bus
 from bus.delivery import Delivery
 from bus.errors import Reject, Retry
 from contracts.cost import CostRecordedV1
+from services.meter.counting import count
 from services.meter.entries import Metered, Row, cost_of_row, recorded, row_of_cost
 from services.meter.ledger import Ledger, key_of, version_of
 from services.meter.report import CostQuestion, report
@@ -41,7 +42,10 @@ class Handlers:
         row = row_of_cost(event)
         try:
             if await self._commits.add((row, delivery.deliveries > 1 or outcome == "failed")):
-                await self._bus.publish(self._bus.subjects.cost(event.tenant), event.model_dump_json().encode(), msg_id=f"cost:{event.call_id}:{outcome}")
+                subject, body = self._bus.subjects.cost(event.tenant), event.model_dump_json().encode()
+                told = await self._bus.publish(subject, body, msg_id=f"cost:{event.call_id}:{outcome}")
+                if not told.duplicate:
+                    count(event)
                 _log(attempt, event)
                 if attempt.summary.outcome != MAY_COME_LATE:
                     return

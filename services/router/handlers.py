@@ -21,6 +21,7 @@ from contracts.origin import OriginV1
 from contracts.request import Request
 from contracts.result import ErrorV1, ResultV1
 from contracts.verdict import RepairOrderedV1
+from observability import metrics
 from observability.tracing import current_trace
 from services.router import calls, routing
 from services.router.intake import Accepted, Refused, Undecodable, envelope, read
@@ -132,7 +133,9 @@ class Router:
             await self._end(origin, End("refused", too_large))
             return
         try:
-            if not await calls.publish(self.bus, calls.build(origin, request, 1, decision), 0, first=True):
+            if await calls.publish(self.bus, calls.build(origin, request, 1, decision), 0, first=True):
+                metrics.REQUESTS_ACCEPTED.add(1, origin.kind, origin.lane)
+            else:
                 await self._taken(origin)
         except TooLarge as error:
             await self._refuse(origin, "too_large", f"{error}; send large parts as 'uri'", None)

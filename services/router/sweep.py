@@ -18,6 +18,7 @@ from bus.streams import ACK_WAIT_S
 from contracts.attempt import AttemptFinishedV1
 from contracts.call import CallBegunV1, CallV1
 from contracts.outcome import NO_USAGE, AttemptErrorV1, AttemptSummaryV1, FailureType, UsageV1
+from observability.labels import count_attempt
 from services.router import routing
 from services.router.calls import LATER, Snapshot
 from services.router.settings import RouterSettings
@@ -155,6 +156,8 @@ class Sweep:
             )
         except Exists:
             log.info("ended_before", tenant=origin.tenant, request_id=origin.request_id, n=call.n)
+        else:
+            count_attempt(call.provider, call.model, origin.lane, outcome)
         await self.bus.delete("CALLS", seq)
 
     async def _forget(self) -> None:

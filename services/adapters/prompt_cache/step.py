@@ -1,6 +1,5 @@
 """The step itself: on for providers that are configured so, by the way of their protocol, and never the reason why a request is not sent."""
 
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -13,6 +12,7 @@ from catalog.capabilities import Caching, caching_of, detect
 from contracts.config import PromptCacheV1, ProviderV1
 from contracts.outcome import WarningV1
 from contracts.request import ChatRequestV1, EmbedRequestV1
+from observability import metrics
 
 from ..conversion import Unconvertible
 from ..protocol import Body, Exchange, Failure, WireProtocol
@@ -20,9 +20,6 @@ from . import converse, keys, messages
 from .manual import without_marks
 
 log = structlog.get_logger()
-
-FALLBACKS: Counter[str] = Counter()
-"""Requests that went out plain because of a fault of ours in this step, by stage; a process's own."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +79,7 @@ class Cached:
         """Raises Unconvertible where the plain request cannot be said either: then it was no fault of this step."""
         exchange = self.wire.chat(request, model)
         where = place_of(fault)
-        FALLBACKS[stage] += 1
+        metrics.PROMPT_CACHE_FALLBACKS.add(1, stage)
         log.error("cache_optimizer_failed", provider=self.provider_id, model=model, stage=stage, fault=where)
         if not self.wanted.fallback:
             raise Unconvertible(

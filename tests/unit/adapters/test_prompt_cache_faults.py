@@ -1,7 +1,7 @@
 """A fault in marking is never the reason why a request is not sent: it goes out plain, and the fault is told and counted."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
@@ -12,10 +12,12 @@ from catalog.capabilities import Caching
 from catalog.kinds import kind_of
 from contracts.config import PromptCacheV1
 from contracts.request import ChatRequestV1
+from observability import metrics
+from observability.instruments import Labels, Number
 from services.adapters.anthropic.wire import Messages
 from services.adapters.conversion import Unconvertible
 from services.adapters.prompt_cache import messages
-from services.adapters.prompt_cache.step import FALLBACKS, Cached, Style
+from services.adapters.prompt_cache.step import Cached, Style
 from services.adapters.protocol import Answer, Body, Exchange, Failure
 from tests.adapters.documented import bodies_of, client_for, serving
 from tests.support.prompt_cache import wire_of
@@ -25,6 +27,15 @@ REQUEST = ChatRequestV1.model_validate(
     {"messages": [{"role": "system", "content": f"{SECRET}[CACHE_BREAKPOINT]"}, {"role": "user", "content": "q"}], "tools": [{"name": "look"}]}
 )
 PLAIN = Messages(kind_of("anthropic"), "p")
+
+
+@pytest.fixture
+def counted() -> Iterator[Mapping[Labels, Number]]:
+    """The fallbacks that were counted, by stage."""
+    metrics.begin()
+    assert metrics.PROMPT_CACHE_FALLBACKS.series is not None
+    yield metrics.PROMPT_CACHE_FALLBACKS.series
+    metrics.end()
 
 
 def broken_mark(caching: Caching) -> Mapping[str, Any] | None:
@@ -57,12 +68,13 @@ def step(stage: str, *, fallback: bool = True) -> Cached:
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_fault_in_any_stage_sends_the_plain_request_and_is_counted_and_told_without_a_word_of_the_prompt(stage: str) -> None:
-    before = FALLBACKS[stage]
+def test_a_fault_in_any_stage_sends_the_plain_request_and_is_counted_and_told_without_a_word_of_the_prompt(
+    stage: str, counted: Mapping[Labels, Number]
+) -> None:
     with structlog.testing.capture_logs() as logs:
         exchange = step(stage).chat(REQUEST, "claude-sonnet-4-5")
     assert to_json(exchange.body) == to_json(PLAIN.chat(REQUEST, "claude-sonnet-4-5").body)
-    assert FALLBACKS[stage] == before + 1
+    assert counted == {(stage,): 1}
     (warning,) = exchange.warnings
     (line,) = logs
     assert warning.type == line["event"] == "cache_optimizer_failed" and stage in warning.message and line["stage"] == stage
@@ -70,19 +82,17 @@ def test_a_fault_in_any_stage_sends_the_plain_request_and_is_counted_and_told_wi
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_without_fallback_a_fault_refuses_the_call_by_name(stage: str) -> None:
-    before = FALLBACKS[stage]
+def test_without_fallback_a_fault_refuses_the_call_by_name(stage: str, counted: Mapping[Labels, Number]) -> None:
     with pytest.raises(Unconvertible, match=r"prompt_cache\.fallback") as refused:
         step(stage, fallback=False).chat(REQUEST, "claude-sonnet-4-5")
-    assert stage in str(refused.value) and SECRET not in str(refused.value) and FALLBACKS[stage] == before + 1
+    assert stage in str(refused.value) and SECRET not in str(refused.value) and counted == {(stage,): 1}
 
 
-def test_what_cannot_be_said_at_all_is_no_fault_of_the_step() -> None:
-    before = FALLBACKS.copy()
+def test_what_cannot_be_said_at_all_is_no_fault_of_the_step(counted: Mapping[Labels, Number]) -> None:
     request = ChatRequestV1.model_validate({"messages": [{"role": "system", "content": "s"}]})
     with pytest.raises(Unconvertible, match="add a user turn"):
         wire_of("anthropic", enabled=True).chat(request, "claude-sonnet-4-5")
-    assert before == FALLBACKS
+    assert not counted
 
 
 @pytest.mark.parametrize(("type_name", "options"), [("anthropic", {"system": 5}), ("bedrock", {"system": "s"}), ("bedrock", {"system": [1]})])

@@ -1,0 +1,161 @@
+"""Metrics on their way out, by the OpenTelemetry SDK: pushed by OTLP, or read from `/metrics`."""
+
+import os
+import socket
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from time import time_ns
+from typing import Any
+
+import structlog
+from opentelemetry.exporter.prometheus import PrometheusMetricReader
+from opentelemetry.metrics import CallbackOptions, Observation
+from opentelemetry.sdk.metrics import Histogram as HistogramKind
+from opentelemetry.sdk.metrics import MeterProvider, ObservableCounter, ObservableGauge
+from opentelemetry.sdk.metrics.export import AggregationTemporality, ConsoleMetricExporter, MetricExporter, MetricsData, PeriodicExportingMetricReader
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.util.types import AttributeValue
+from prometheus_client import CollectorRegistry, generate_latest
+
+from observability import metrics
+from observability.instruments import Counter, Gauge, Histogram
+from observability.spreads import Spreads
+
+log = structlog.get_logger()
+
+SHUTDOWN_S = 2.0
+"""A collector that is away does not hold up a process that ends."""
+MOST_SERIES = 100_000
+"""Of one metric. The SDK's own limit is 2,000; our labels are bounded by the configuration."""
+LIMITS: Mapping[type, int] = {ObservableCounter: MOST_SERIES, ObservableGauge: MOST_SERIES}
+ENDPOINTS = ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+PROTOCOLS = ("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+WAYS = ("otlp", "prometheus", "console", "none")
+
+_provider: MeterProvider | None = None
+_registry: CollectorRegistry | None = None
+
+
+def wanted(environ: Mapping[str, str], *, scraped: bool) -> frozenset[str]:
+    """The ways out that the environment asks for; none: nothing is recorded. `scraped`: there is a port for `/metrics`."""
+    if environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return frozenset()
+    chosen = {word.strip().lower() for word in environ.get("OTEL_METRICS_EXPORTER", "").split(",")} - {""}
+    for unknown in chosen - set(WAYS):
+        log.warning("metrics_exporter_unknown", exporter=unknown, remedy=f"OTEL_METRICS_EXPORTER is one of {', '.join(WAYS)}, or several with commas between")
+    if "none" in chosen:
+        return frozenset()
+    if not chosen and any(environ.get(endpoint) for endpoint in ENDPOINTS):
+        chosen = {"otlp"}
+    pushed = chosen & {"otlp", "console"}
+    return frozenset(pushed | {"prometheus"} if scraped else pushed)
+
+
+def configure_metrics(service: str, *, scraped: bool) -> None:
+    """Record from now on, if the environment asks for it. `scraped`: `/metrics` is served."""
+    global _provider, _registry
+    ways = wanted(os.environ, scraped=scraped)
+    if not ways:
+        return
+    metrics.begin()
+    readers: list[Any] = []
+    if "prometheus" in ways:
+        _registry = CollectorRegistry(auto_describe=False)
+        readers.append(Scraped(registry=_registry, scope_info_enabled=False, cardinality_limits=dict(LIMITS)))
+    if "otlp" in ways:
+        readers.append(Pushed(_otlp(), cardinality_limits=dict(LIMITS)))
+    if "console" in ways:
+        readers.append(Pushed(ConsoleMetricExporter(), cardinality_limits=dict(LIMITS)))
+    _provider = MeterProvider(readers, resource=resource(service), shutdown_on_exit=False)
+    meter = _provider.get_meter("headrace")
+    for instrument in metrics.INSTRUMENTS:
+        told = instrument.declared
+        if isinstance(instrument, Counter):
+            meter.create_observable_counter(told.name, [observed(instrument)], told.unit, told.description)
+        elif isinstance(instrument, Gauge):
+            meter.create_observable_gauge(told.name, [observed(instrument)], told.unit, told.description)
+
+
+def shutdown_metrics() -> None:
+    """Send what was recorded since the last export, and record no more. Takes `SHUTDOWN_S` at most."""
+    global _provider, _registry
+    if _provider is not None:
+        _provider.shutdown(timeout_millis=SHUTDOWN_S * 1000)
+    _provider = _registry = None
+    metrics.end()
+
+
+def exposition() -> bytes | None:
+    """All metrics as Prometheus reads them; None where nothing is recorded for it."""
+    return None if _registry is None else generate_latest(_registry)
+
+
+def resource(service: str) -> Resource:
+    """Who sends: names that the environment gives are not changed."""
+    given = os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
+    own: dict[str, AttributeValue] = {}
+    if "service.instance.id=" not in given:
+        own["service.instance.id"] = f"{socket.gethostname()}-{os.getpid()}"
+    if "service.name=" not in given and not os.environ.get("OTEL_SERVICE_NAME"):
+        own["service.name"] = f"headrace-{service}"
+    return Resource.create(own)
+
+
+def observed(instrument: Counter | Gauge) -> Callable[[CallbackOptions], Iterable[Observation]]:
+    """What the SDK asks at each export."""
+
+    def observe(_: CallbackOptions) -> Iterable[Observation]:
+        return [Observation(_number(value), instrument.declared.attributes(labels)) for labels, value in instrument.points().items()]
+
+    return observe
+
+
+def _number(value: Any) -> int | float:
+    return value if isinstance(value, int | float) else float(value)
+
+
+def _otlp() -> MetricExporter:
+    """The exporter of the protocol that the environment names; all else it reads there itself."""
+    protocol = next((os.environ[name] for name in PROTOCOLS if os.environ.get(name)), "http/protobuf")
+    if protocol == "grpc":
+        from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter as Grpc
+
+        return Grpc()
+    if protocol != "http/protobuf":
+        log.warning("otlp_protocol_unknown", protocol=protocol, remedy="OTEL_EXPORTER_OTLP_PROTOCOL is http/protobuf or grpc; http/protobuf is used")
+    from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter as Http
+
+    return Http()
+
+
+class Scraped(PrometheusMetricReader):
+    """Prometheus's reader, which is given our histograms too."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self._spreads = Spreads(AggregationTemporality.CUMULATIVE)
+
+    def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> None:
+        super()._receive_metrics(with_histograms(metrics_data, self._spreads), timeout_millis, **kwargs)
+
+
+class Pushed(PeriodicExportingMetricReader):
+    """The SDK's periodic reader, which is given our histograms too."""
+
+    def __init__(self, exporter: MetricExporter, **options: Any) -> None:
+        preferred = exporter._preferred_temporality or {}
+        self._spreads = Spreads(preferred.get(HistogramKind, AggregationTemporality.CUMULATIVE))
+        super().__init__(exporter, **options)
+
+    def _receive_metrics(self, metrics_data: MetricsData, timeout_millis: float = 10_000, **kwargs: Any) -> None:
+        super()._receive_metrics(with_histograms(metrics_data, self._spreads), timeout_millis, **kwargs)
+
+
+def with_histograms(data: MetricsData, spreads: Spreads) -> MetricsData:
+    """What the SDK collected, with our histograms beside its sums and gauges."""
+    now_ns = time_ns()
+    spread = [found for instrument in metrics.INSTRUMENTS if isinstance(instrument, Histogram) and (found := spreads.of(instrument, now_ns))]
+    first = data.resource_metrics[0]
+    scope = first.scope_metrics[0]
+    whole = replace(first, scope_metrics=[replace(scope, metrics=[*scope.metrics, *spread]), *first.scope_metrics[1:]])
+    return replace(data, resource_metrics=[whole, *data.resource_metrics[1:]])
