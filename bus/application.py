@@ -19,6 +19,7 @@ from bus.access import BadAccess
 from bus.configuration import ConfigSource
 from bus.connection import Bus
 from bus.delivery import Handler
+from bus.fleet import Reporter
 from bus.patience import Lateness, Patience, measure
 from bus.probes import PORT, BadPort, probes
 from bus.provision import drift_of
@@ -76,6 +77,7 @@ class Application:
         self._on_start: list[Callable[[], Awaitable[None]]] = []
         self._on_stop: list[Callable[[], Awaitable[None]]] = []
         self._starting: asyncio.Task[None] | None = None
+        self._reporter = Reporter(bus, lambda: self.config.current)
         self.config.on_change(known.take)
         metrics.BUS_CONNECTED.source = lambda: {(): int(self.bus.nc.is_connected)}
         metrics.EVENT_LOOP_LAG.source = lambda: {(): self._lateness.worst_s}
@@ -133,7 +135,7 @@ class Application:
             consumer = declared[registration.durable]
             await self._check(registration.durable)
             await self.work(Worker(self.bus, consumer, registration.handler, service=registration.service, slots=registration.slots))
-        for run in self._background:
+        for run in (*self._background, self._reporter.run):
             self._tasks.append(self._watched(run()))
         gc.collect()
         gc.freeze()  # what was made at the start stays: the collector need not walk it between messages
