@@ -29,7 +29,7 @@ from observability import metrics
 from observability.exporting import configure_metrics, shutdown_metrics
 from observability.labels import known
 from observability.logs import configure_logs, flush_logs
-from observability.tracing import configure_tracing, shutdown_tracing
+from observability.sending import configure_tracing, shutdown_tracing
 
 log = structlog.get_logger()
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from urllib.parse import ParseResult
 
 import nats
 import nats.errors
@@ -15,8 +16,9 @@ from bus.errors import Exists, Full, TooLarge, Unavailable
 from bus.replies import Replies
 from bus.stored import ApiError, Stored, from_direct, from_leader
 from bus.subjects import Subjects
+from bus.telemetry import publishing, stored
 from bus.wire import Incoming, Wire, header_block
-from observability.tracing import current_trace, recording, span
+from observability.tracing import current_trace, link, recording
 
 log = structlog.get_logger()
 
@@ -124,6 +126,11 @@ class Bus:
         return f"no NATS server answers at {self.url}: start one with 'headrace up', or give --nats URL"
 
     @property
+    def server(self) -> ParseResult | None:
+        """The server of this connection, while there is one."""
+        return self.nc.connected_url
+
+    @property
     def clustered(self) -> bool:
         """Whether a direct get may be answered by a replica that lags behind the stream's leader."""
         return self.nc.cluster is not None
@@ -151,10 +158,12 @@ class Bus:
         """
         if len(body) > self.body_limit:
             raise TooLarge(f"{len(body)} bytes on {subject!r}: the server takes at most {self.body_limit}")
-        if not recording():
+        if not recording() or not self.subjects.travels(subject):
             return await self._publish(subject, body, headers, none_on, msg_id)
-        with span(f"publish {self.subjects.kind(subject)}", "producer", {"messaging.system": "nats", "messaging.operation.type": "send"}):
-            return await self._publish(subject, body, headers, none_on, msg_id)
+        with publishing(self.subjects, self.server, subject, len(body), headers or {}):
+            ack = await self._publish(subject, body, headers, none_on, msg_id)
+            stored(ack.stream, ack.seq)
+            return ack
 
     async def _publish(self, subject: str, body: bytes, headers: Mapping[str, str] | None, none_on: str | None, msg_id: str | None) -> Ack:
         trace = current_trace()
@@ -184,11 +193,13 @@ class Bus:
                 return (await self.publish(subject, body, headers, none_on=none_on)).seq
             except Exists:
                 try:
-                    stored = await self.last(stream, none_on)
+                    there = await self.last(stream, none_on)
                 except Unavailable:
                     continue
-                if stored is not None and stored.body == body:
-                    return stored.seq
+                if there is not None and there.body == body:
+                    return there.seq
+                if there is not None:
+                    link(there.headers, self.subjects.kind(subject))
                 raise
             except Unavailable as error:
                 log.warning("backpressure", subject=self.subjects.kind(subject), error=str(error))

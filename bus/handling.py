@@ -15,9 +15,10 @@ from bus.dead_letters import bury
 from bus.delivery import Delivery, Handler
 from bus.errors import Reject, Retry, TooLarge, Unavailable
 from bus.notices import notify
+from bus.telemetry import processing, settled
 from observability import metrics
 from observability.labels import lane_of
-from observability.tracing import carried, enter, received, recording, span
+from observability.tracing import carried, enter, received, recording
 
 log = structlog.get_logger()
 
@@ -35,14 +36,7 @@ async def answer(bus: Bus, delivery: Delivery, handler: Handler, service: str) -
     if not recording():
         await _answer(bus, delivery, handler, service)
         return
-    facts: dict[str, str | int | float | bool] = {
-        "messaging.system": "nats",
-        "messaging.operation.type": "process",
-        "messaging.destination.name": delivery.stream,
-        "messaging.nats.deliveries": delivery.deliveries,
-        "headrace.service": service,
-    }
-    with span(f"process {delivery.tokens[0]}", "consumer", facts):
+    with processing(bus.subjects, bus.server, delivery, service):
         await _answer(bus, delivery, handler, service)
 
 
@@ -65,6 +59,7 @@ async def _safely(bus: Bus, delivery: Delivery, handler: Handler, service: str) 
     try:
         return await _decide(bus, delivery, handler, service)
     except (Unavailable, nats.errors.Error, OSError) as error:
+        settled("unanswered", type(error).__name__)
         log.warning("bus_lost_while_answering", subject=delivery.tokens[0], seq=delivery.seq, error=repr(error))
         return "unanswered"
 
@@ -73,28 +68,34 @@ async def _decide(bus: Bus, delivery: Delivery, handler: Handler, service: str) 
     try:
         await handler(delivery)
     except asyncio.CancelledError:
+        settled("released")
         delivery.nak(bus.nc, 0)
         raise
     except Retry as retry:
+        settled("retry", retry_after_s=retry.after_s)
         delivery.nak(bus.nc, retry.after_s)
         return "retry"
     except Unavailable as error:
+        settled("backpressure", type(error).__name__, retry_after_s=growing(delivery.deliveries))
         delivery.nak(bus.nc, growing(delivery.deliveries))
         await notify(bus, "warning", "backpressure", service, str(error))
         return "backpressure"
     except (Reject, TooLarge) as error:
         reason = error.reason if isinstance(error, Reject) else "too_large"
+        settled("rejected", reason)
         await bury(bus, delivery, service, reason, str(error))
         delivery.ack(bus.nc)
         return "rejected"
     except Exception as error:  # the one place: a fault of ours is retried, then parked with its reason
         log.error("handler_failed", service=service, stream=delivery.stream, seq=delivery.seq, deliveries=delivery.deliveries, exc_info=True)
+        settled("fault" if delivery.deliveries < MAX_DELIVERIES else "gave_up", type(error).__name__)
         if delivery.deliveries < MAX_DELIVERIES:
             delivery.nak(bus.nc, growing(delivery.deliveries))
             return "fault"
         await bury(bus, delivery, service, "handler_failed", f"{type(error).__name__} after {delivery.deliveries} deliveries")
         delivery.ack(bus.nc)
         return "gave_up"
+    settled("acknowledged")
     delivery.ack(bus.nc)
     return None
 

@@ -12,6 +12,7 @@ from contracts.outcome import AttemptSummaryV1, UsageV1
 from contracts.result import ResultV1, Status
 from observability import metrics
 from observability.labels import kind_label, lane_label
+from observability.tracing import annotate
 
 
 def total(values: Iterable[int | None]) -> int | None:
@@ -87,6 +88,7 @@ async def publish_result(bus: Bus, outcome: ResultV1) -> bool:
             none_on=subjects.result(outcome.tenant, outcome.request_id),
         )
     except Exists:
+        annotate({"headrace.result.first": False})
         return False
     if metrics.recorded() and outcome.requested_at is not None:
         waited_s = (datetime.now(UTC) - outcome.requested_at).total_seconds()

@@ -1,6 +1,26 @@
 """Every subject of the bus, in the order of travel."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+TOKENS: Mapping[str, tuple[str, ...]] = {
+    "request": ("tenant", "kind", "lane"),
+    "cancel": ("tenant", "request_id"),
+    "call": ("provider", "lane", "tenant", "request_id", "n"),
+    "begun": ("tenant", "request_id", "n"),
+    "attempt": ("outcome", "lane", "tenant", "request_id", "n"),
+    "verdict": ("lane", "tenant", "request_id", "n"),
+    "delta": ("tenant", "request_id"),
+    "settle": ("tenant", "request_id"),
+    "result": ("tenant", "request_id"),
+    "cost": ("tenant",),
+    "document": ("tenant", "collection", "document_id"),
+    "notice": ("severity", "kind"),
+    "dead": ("service", "tenant"),
+}
+"""What the tokens after the first say."""
+KEPT_FOR_THEIR_WRITER = frozenset({"begun", "lease"})
+"""What nobody consumes: no hop of a request."""
 
 
 @dataclass(frozen=True)
@@ -20,6 +40,21 @@ class Subjects:
     def kind(self, subject: str) -> str:
         """What a subject carries, for names of few values: `request`, `call` …; others by their first token."""
         return (self.tokens(subject) if subject.startswith(self.prefix) else subject.split("."))[0]
+
+    def travels(self, subject: str) -> bool:
+        """Whether a message goes on to somebody: requests, calls, attempts …, not a journal's entries nor what is not ours."""
+        return subject.startswith(self.prefix) and self.kind(subject) not in KEPT_FOR_THEIR_WRITER
+
+    def said(self, subject: str) -> dict[str, str]:
+        """The tokens of a subject by what they say."""
+        kind, *tokens = self.tokens(subject)
+        return dict(zip(TOKENS.get(kind, ()), tokens, strict=False))
+
+    def template(self, subject: str) -> str:
+        """A subject's pattern, one of few: `llm.v1.call.{provider}.{lane}.{tenant}.{request_id}.{n}`."""
+        kind, *tokens = self.tokens(subject)
+        words = [f"{{{word}}}" for word, _ in zip(TOKENS.get(kind, ()), tokens, strict=False)]
+        return ".".join([self.root, "v1", kind if kind in TOKENS else "{kind}", *words, *([">"] if len(tokens) > len(words) else [])])
 
     def request(self, tenant: str, kind: str, lane: str | None = None) -> str:
         return f"{self.prefix}request.{tenant}.{kind}" + (f".{lane}" if lane else "")

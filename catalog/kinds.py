@@ -40,6 +40,12 @@ class ProviderKind(Closed):
     stream_usage: bool = True
     embed_batch: int | None = Field(default=None, ge=1)
     settings: dict[str, Any] = Field(default_factory=dict)
+    telemetry: str | None = None
+
+    @property
+    def telemetry_name(self) -> str:
+        """`gen_ai.provider.name`: OpenTelemetry's word for it where it has one."""
+        return self.telemetry or self.type
 
     @property
     def key_goes(self) -> str:

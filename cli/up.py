@@ -21,7 +21,7 @@ from cli.local import Unstartable
 from cli.session import Failure, fail, session_of
 from observability.exporting import configure_metrics
 from observability.logs import configure_logs
-from observability.tracing import configure_tracing
+from observability.sending import configure_tracing
 
 
 class Ended(BaseException):

@@ -129,6 +129,8 @@ class TenantV1(Closed):
     """Who pays and who may read. Every field is optional."""
 
     budget_usd_per_day: Decimal | None = Field(default=None, ge=0)
+    capture_content: bool = False
+    """Prompts and answers of this tenant go into spans, for whoever may read traces."""
 
 
 class ConfigV1(Closed):

@@ -1,7 +1,6 @@
 """Metrics on their way out, by the OpenTelemetry SDK: pushed by OTLP, or read from `/metrics`."""
 
 import os
-import socket
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from time import time_ns
@@ -13,12 +12,11 @@ from opentelemetry.metrics import CallbackOptions, Observation
 from opentelemetry.sdk.metrics import Histogram as HistogramKind
 from opentelemetry.sdk.metrics import MeterProvider, ObservableCounter, ObservableGauge
 from opentelemetry.sdk.metrics.export import AggregationTemporality, ConsoleMetricExporter, MetricExporter, MetricsData, PeriodicExportingMetricReader
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.util.types import AttributeValue
 from prometheus_client import CollectorRegistry, generate_latest
 
 from observability import metrics
 from observability.instruments import Counter, Gauge, Histogram
+from observability.resource import resource
 from observability.spreads import Spreads
 
 log = structlog.get_logger()
@@ -88,17 +86,6 @@ def shutdown_metrics() -> None:
 def exposition() -> bytes | None:
     """All metrics as Prometheus reads them; None where nothing is recorded for it."""
     return None if _registry is None else generate_latest(_registry)
-
-
-def resource(service: str) -> Resource:
-    """Who sends: names that the environment gives are not changed."""
-    given = os.environ.get("OTEL_RESOURCE_ATTRIBUTES", "")
-    own: dict[str, AttributeValue] = {}
-    if "service.instance.id=" not in given:
-        own["service.instance.id"] = f"{socket.gethostname()}-{os.getpid()}"
-    if "service.name=" not in given and not os.environ.get("OTEL_SERVICE_NAME"):
-        own["service.name"] = f"headrace-{service}"
-    return Resource.create(own)
 
 
 def observed(instrument: Counter | Gauge) -> Callable[[CallbackOptions], Iterable[Observation]]:

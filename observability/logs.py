@@ -84,6 +84,8 @@ def configure_logs(service: str, level: str = "INFO") -> None:
         trace = current_trace()
         if trace is not None:
             line["trace_id"] = trace.trace_id
+            if not trace.begun_here:
+                line["span_id"] = trace.span_id
         return to_json(line, fallback=repr).decode()
 
     structlog.configure(

@@ -1,8 +1,7 @@
 """One trace per request: the context comes in by header, each hop is a child of the hop before, unsampled hops only copy the header."""
 
-import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from random import getrandbits
@@ -10,16 +9,15 @@ from typing import Literal, NamedTuple
 
 from opentelemetry import trace as otel
 from opentelemetry.context import Context
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, StatusCode, TraceFlags
+from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, StatusCode, TraceFlags, TraceState
 
 TRACEPARENT = re.compile(r"^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})\Z")
 TRACEPARENT_LINE = b"\r\ntraceparent: 00-"
 OWN_TRACEPARENT = re.compile(rb"\r\ntraceparent: 00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})\r\n")
 NO_TRACE, NO_SPAN = b"0" * 32, b"0" * 16
 Kind = Literal["consumer", "producer", "client"]
+Fact = str | int | float | bool | Sequence[str]
+Facts = Mapping[str, Fact]
 KINDS: Mapping[Kind, SpanKind] = {"consumer": SpanKind.CONSUMER, "producer": SpanKind.PRODUCER, "client": SpanKind.CLIENT}
 
 
@@ -32,6 +30,8 @@ class Trace(NamedTuple):
     tracestate: str | None = None
     begun_here: bool = False
     """No producer began it: the first span is its root, and the sampler decides."""
+    live: otel.Span | None = None
+    """The span of this process that is open now."""
 
     @property
     def sampled(self) -> bool:
@@ -52,7 +52,12 @@ class Trace(NamedTuple):
 
 _current: ContextVar[Trace | None] = ContextVar("headrace_trace", default=None)
 _tracer: otel.Tracer | None = None
-_provider: TracerProvider | None = None
+
+
+def record_with(tracer: otel.Tracer | None) -> None:
+    """From now on sampled spans are made by this tracer; by none: nothing is recorded."""
+    global _tracer
+    _tracer = tracer
 
 
 def current_trace() -> Trace | None:
@@ -64,23 +69,18 @@ def enter(trace: Trace) -> None:
     _current.set(trace)
 
 
-def configure_tracing(service: str) -> None:
-    """Export spans by OTLP over HTTP when OTEL_EXPORTER_OTLP_ENDPOINT (or its _TRACES_ form) is set; sampling by OTEL_TRACES_SAMPLER."""
-    global _tracer, _provider
-    endpoint = os.environ.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT")
-    if not endpoint or os.environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+@contextmanager
+def continued(headers: Mapping[str, str]) -> Iterator[None]:
+    """For work that no delivery began: go on in the trace of a stored message, where it has one."""
+    trace = told(headers)
+    if trace is None:
+        yield
         return
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-
-    _provider = TracerProvider(resource=Resource.create({"service.name": f"headrace-{service}"}))
-    _provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-    _tracer = _provider.get_tracer("headrace")
-
-
-def shutdown_tracing() -> None:
-    """Send what is still buffered."""
-    if _provider is not None:
-        _provider.shutdown()
+    token = _current.set(trace)
+    try:
+        yield
+    finally:
+        _current.reset(token)
 
 
 def carried(header_block: bytes) -> Trace | None:
@@ -93,12 +93,17 @@ def carried(header_block: bytes) -> Trace | None:
     return Trace(trace_id.decode(), span_id.decode(), int(flags, 16)) if trace_id != NO_TRACE and span_id != NO_SPAN else None
 
 
-def received(headers: Mapping[str, str]) -> Trace:
-    """The trace that a message belongs to; a new one where its producer began none."""
+def told(headers: Mapping[str, str]) -> Trace | None:
+    """The trace that headers name, if they name one."""
     match = TRACEPARENT.match(headers.get("traceparent", ""))
     if match is None or match[1] == "0" * 32 or match[2] == "0" * 16:
-        return Trace(f"{getrandbits(128):032x}", f"{getrandbits(64):016x}", int(_tracer is not None), begun_here=True)
+        return None
     return Trace(match[1], match[2], int(match[3], 16), headers.get("tracestate"))
+
+
+def received(headers: Mapping[str, str]) -> Trace:
+    """The trace that a message belongs to; a new one where its producer began none."""
+    return told(headers) or Trace(f"{getrandbits(128):032x}", f"{getrandbits(64):016x}", int(_tracer is not None), begun_here=True)
 
 
 def recording() -> bool:
@@ -107,27 +112,65 @@ def recording() -> bool:
     return _tracer is not None and trace is not None and trace.sampled
 
 
+def annotate(facts: Facts) -> None:
+    """More about what the open span stands for."""
+    trace = _current.get()
+    if trace is not None and trace.live is not None:
+        trace.live.set_attributes(facts)
+
+
+def failed(error_type: str) -> None:
+    """What the open span stands for has failed. `error_type`: one of few, never a text that might repeat a prompt."""
+    trace = _current.get()
+    if trace is not None and trace.live is not None:
+        _fail(trace.live, error_type)
+
+
+def link(headers: Mapping[str, str], why: str) -> None:
+    """The open span has a second cause: the span whose context these headers carry."""
+    trace = _current.get()
+    other = told(headers) if trace is not None and trace.live is not None else None
+    if trace is not None and trace.live is not None and other is not None and other.span_id != trace.span_id:
+        trace.live.add_link(_remote(other), {"headrace.link": why})
+
+
+def _fail(span: otel.Span, error_type: str) -> None:
+    span.set_status(StatusCode.ERROR)
+    span.set_attribute("error.type", error_type)
+
+
 def _remote(trace: Trace) -> SpanContext:
-    return SpanContext(int(trace.trace_id, 16), int(trace.span_id, 16), is_remote=True, trace_flags=TraceFlags(trace.flags))
+    state = TraceState.from_header([trace.tracestate]) if trace.tracestate else None
+    return SpanContext(int(trace.trace_id, 16), int(trace.span_id, 16), is_remote=True, trace_flags=TraceFlags(trace.flags), trace_state=state)
+
+
+def _above(parent: Trace) -> Context:
+    if parent.begun_here:
+        return Context()
+    return otel.set_span_in_context(parent.live or NonRecordingSpan(_remote(parent)), Context())
 
 
 @contextmanager
-def span(name: str, kind: Kind, attributes: Mapping[str, str | int | float | bool] | None = None) -> Iterator[otel.Span | None]:
-    """A span under the current trace, current itself while it lasts. None (and no cost) where the trace is not sampled or nothing exports."""
+def span(name: str, kind: Kind, facts: Facts | None = None, *, expected: tuple[type[BaseException], ...] = ()) -> Iterator[otel.Span | None]:
+    """A span under the current trace, current itself while it lasts. None (and no cost) where the trace is not sampled or nothing exports.
+
+    `expected`: exceptions by which it may end without having failed.
+    """
     parent = _current.get()
     if _tracer is None or parent is None or not parent.sampled:
         yield None
         return
-    context = Context() if parent.begun_here else otel.set_span_in_context(NonRecordingSpan(_remote(parent)), Context())
-    recording = _tracer.start_span(name, context, KINDS[kind], attributes=dict(attributes or {}))
-    own = recording.get_span_context()
-    token = _current.set(Trace(f"{own.trace_id:032x}", f"{own.span_id:016x}", int(own.trace_flags), parent.tracestate))
+    begun = _tracer.start_span(name, _above(parent), KINDS[kind], attributes=facts)
+    own = begun.get_span_context()
+    flags, live = int(own.trace_flags), begun if begun.is_recording() else None
+    token = _current.set(Trace(f"{own.trace_id:032x}", f"{own.span_id:016x}", flags, parent.tracestate, live=live))
     try:
-        yield recording
+        yield begun
+    except expected:
+        raise
     except BaseException as error:
-        recording.set_status(StatusCode.ERROR, type(error).__name__)
-        recording.set_attribute("error.type", type(error).__name__)
+        _fail(begun, type(error).__name__)
         raise
     finally:
         _current.reset(token)
-        recording.end()
+        begun.end()

@@ -66,9 +66,7 @@ POSTERS: Mapping[str, PosterFactory] = {"anthropic": _by_anthropic}
 def client_of(provider: ProviderV1, session: aiohttp.ClientSession, environ: Mapping[str, str]) -> Client:
     """Raises Misconfigured, UnknownProviderType, MissingSecret."""
     kind = kind_of(provider.type)
-    options = {name: expand(value, environ) for name, value in provider.options.items()}
-    if kind.auth == "aws":
-        options = {"region": _region(provider, environ), **options}
+    options = _options(provider, kind, environ)
     key = expand(provider.api_key, environ).strip() if provider.api_key and kind.auth != "none" else ""
     own = {name: expand(value, environ) for name, value in provider.headers.items()}
     base_url, poster = address(provider, kind, options, environ), POSTERS.get(kind.settings.get("sdk", ""))
@@ -85,6 +83,17 @@ def client_of(provider: ProviderV1, session: aiohttp.ClientSession, environ: Map
         post_by=poster(session, base_url) if poster is not None else None,
         free_headers=kind.free_headers,
     )
+
+
+def base_url_of(provider: ProviderV1, environ: Mapping[str, str]) -> str:
+    """Where a provider is asked. Raises Misconfigured, UnknownProviderType, MissingSecret."""
+    kind = kind_of(provider.type)
+    return address(provider, kind, _options(provider, kind, environ), environ)
+
+
+def _options(provider: ProviderV1, kind: ProviderKind, environ: Mapping[str, str]) -> dict[str, str]:
+    options = {name: expand(value, environ) for name, value in provider.options.items()}
+    return {"region": _region(provider, environ), **options} if kind.auth == "aws" else options
 
 
 class Credentials(TypedDict, total=False):

@@ -6,7 +6,6 @@ import time
 from datetime import UTC, datetime
 
 import nats.errors
-from opentelemetry.trace import Span
 
 from bus.connection import Bus
 from bus.handling import fault_of
@@ -14,6 +13,7 @@ from contracts.call import CallV1
 from contracts.delta import DeltaV1
 from observability.tracing import recording, span
 
+from . import telemetry
 from .attempts import Dial
 from .cancels import Cancels
 from .coalesce import Coalescer
@@ -35,12 +35,24 @@ class Dialler:
         """The outcome of one call, and the facts of its dial. `seq`: the call's sequence in CALLS."""
         began = time.perf_counter()
         told = Told(self.bus, call) if call.chat is not None and call.chat.stream else None
-        asked = self._unless_cancelled(call, told)
+        asked = self._observed(call, told) if recording() else self._unless_cancelled(call, told)
         outcome = await (asked if isinstance(self.providers.client(call.provider), Unusable) else measured(call, asked))
         took_s = time.perf_counter() - began
-        first_token_s = told.first_at - began if told is not None and told.first_at is not None else None
+        first_token_s = told.first_after(began) if told is not None else None
         first_chunk(call, outcome, first_token_s)
         return outcome, Dial(seq, queue_s, took_s, first_token_s, first_token_s is not None)
+
+    async def _observed(self, call: CallV1, told: "Told | None") -> Answer | Failure:
+        """The same under a span of its own."""
+        began, captures = time.perf_counter(), self.providers.captures(call.origin.tenant)
+        question = telemetry.captured_question(call.chat) if captures and call.chat is not None else {}
+        facts = {**telemetry.asked(call, self.providers.server(call.provider)), **question}
+        with span(f"{telemetry.operation_of(call)} {call.model}", "client", facts) as current:
+            outcome = await self._unless_cancelled(call, told)
+            if current is not None:
+                telemetry.answered(current, outcome, told.first_after(began) if told is not None else None)
+                current.set_attributes(telemetry.captured_answer(outcome) if captures else {})
+            return outcome
 
     async def _unless_cancelled(self, call: CallV1, told: "Told | None") -> Answer | Failure:
         """The dial runs in its delivery's own task; a cancel or the end of this process ends it, and its attempt is published all the same."""
@@ -62,15 +74,7 @@ class Dialler:
         offer = self.providers.offer(call.provider, call.model)
         left_s = (call.origin.deadline - datetime.now(UTC)).total_seconds()
         timeout_s = min(offer.timeout_s if offer else 120.0, max(left_s, 0.001))
-        if not recording():
-            return await _asked(client, call, timeout_s, told)
-        operation = "embeddings" if call.embed else "chat"
-        facts = {"gen_ai.operation.name": operation, "gen_ai.provider.name": call.provider, "gen_ai.request.model": call.model}
-        with span(f"{operation} {call.model}", "client", facts) as current:
-            outcome = await _asked(client, call, timeout_s, told)
-            if current is not None and isinstance(outcome, Answer):
-                _describe(current, outcome)
-            return outcome
+        return await _asked(client, call, timeout_s, told)
 
 
 class Told:
@@ -86,6 +90,10 @@ class Told:
         if self.first_at is None:
             self.first_at = time.perf_counter()
         self.coalescer.add(piece)
+
+    def first_after(self, began: float) -> float | None:
+        """Seconds from then to the first content; None where none came."""
+        return None if self.first_at is None else self.first_at - began
 
     async def _send(self, delta: DeltaV1) -> None:
         with contextlib.suppress(nats.errors.Error):
@@ -103,13 +111,3 @@ async def _asked(client: Client, call: CallV1, timeout_s: float, told: Told | No
         outcome = await client.chat(call.chat, call.model, timeout_s=timeout_s, idempotency_key=call.call_id, on_delta=told.add)
         await told.coalescer.close(outcome.finish_reason if isinstance(outcome, Answer) else "error")
     return outcome
-
-
-def _describe(current: Span, answer: Answer) -> None:
-    current.set_attributes(
-        {
-            "gen_ai.usage.input_tokens": answer.usage.input_tokens or 0,
-            "gen_ai.usage.output_tokens": answer.usage.output_tokens or 0,
-            "gen_ai.response.finish_reasons": [answer.finish_reason or "unknown"],
-        }
-    )

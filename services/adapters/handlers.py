@@ -14,6 +14,7 @@ from contracts.attempt import AttemptFinishedV1
 from contracts.call import CallBegunV1, CallV1
 from contracts.outcome import AttemptErrorV1
 from observability.labels import count_attempt
+from observability.tracing import annotate
 from services.adapters.attempts import Dial, attempt_of
 from services.adapters.cancels import Cancels
 from services.adapters.dialling import CANCELLED, Dialler
@@ -75,6 +76,7 @@ class Adapter:
     async def _publish(self, call: CallV1, outcome: Answer | Failure, dial: Dial, *, late: bool = True) -> None:
         """Publish the attempt until it is stored. One declared lost meanwhile is published as `late`, if it has an answer."""
         attempt = attempt_of(call, outcome, self.providers.offer(call.provider, call.model), dial, datetime.now(UTC))
+        annotate({"headrace.attempt.outcome": attempt.summary.outcome})
         try:
             await self._store(attempt, "answered" if isinstance(outcome, Answer) else "failed")
         except TooLarge as error:

@@ -5,13 +5,15 @@ from dataclasses import dataclass
 
 import aiohttp
 import structlog
+from yarl import URL
 
 from bus.configuration import MissingSecret
-from catalog.kinds import UnknownProviderType
+from catalog.kinds import UnknownProviderType, kind_of
 from catalog.models import Catalog, Offer
 from contracts.config import ConfigV1, ProviderV1
+from observability.tracing import Fact
 
-from .clients import Misconfigured, client_of
+from .clients import Misconfigured, base_url_of, client_of
 from .endpoints import Endpoints, endpoints_of
 from .protocol import Client
 
@@ -36,6 +38,8 @@ class Providers:
         self._session: aiohttp.ClientSession | None = None
         self._clients: dict[str, Client | Unusable] = {}
         self._endpoints: dict[str, Endpoints] = {}
+        self._servers: dict[str, dict[str, Fact]] = {}
+        self._capturing: frozenset[str] = frozenset()
         self._catalog: Catalog | None = None
 
     async def start(self) -> None:
@@ -51,6 +55,8 @@ class Providers:
         """Take a new configuration."""
         self._catalog = Catalog(config, revision=revision)
         self._endpoints = {provider.id: self._free(provider) for provider in config.providers}
+        self._servers = {provider.id: self._server(provider) for provider in config.providers}
+        self._capturing = frozenset(name for name, tenant in (config.tenants or {}).items() if tenant.capture_content)
         self._clients = {provider.id: self._client(provider) for provider in config.providers}
 
     def client(self, provider: str) -> Client | Unusable:
@@ -60,6 +66,14 @@ class Providers:
         """What the provider answers free of charge."""
         return self._endpoints.get(provider, Endpoints())
 
+    def server(self, provider: str) -> Mapping[str, Fact]:
+        """A provider's name and address, as spans say them."""
+        return self._servers.get(provider, {"gen_ai.provider.name": provider})
+
+    def captures(self, tenant: str) -> bool:
+        """Whether what this tenant says and hears may stand in spans."""
+        return tenant in self._capturing
+
     def offer(self, provider: str, model: str) -> Offer | None:
         return self._catalog.find(provider, model) if self._catalog else None
 
@@ -68,6 +82,16 @@ class Providers:
             return endpoints_of(provider, self._environ)
         except (UnknownProviderType, MissingSecret, KeyError):
             return Endpoints()  # its client says what is wrong
+
+    def _server(self, provider: ProviderV1) -> dict[str, Fact]:
+        """Host and port alone: an address may hold a password."""
+        try:
+            kind = kind_of(provider.type)
+            url = URL(base_url_of(provider, self._environ))
+        except (UnknownProviderType, MissingSecret, Misconfigured, ValueError):
+            return {"gen_ai.provider.name": provider.type}  # its client says what is wrong
+        place: dict[str, Fact] = {"server.address": url.host, "server.port": url.port} if url.host and url.port else {}
+        return {"gen_ai.provider.name": kind.telemetry_name, **place}
 
     def _client(self, provider: ProviderV1) -> Client | Unusable:
         if self._session is None:

@@ -13,6 +13,7 @@ from bus.errors import Reject, TooLarge
 from bus.notices import notify
 from bus.results import publish_result, result
 from bus.stored import Stored
+from bus.telemetry import request_facts
 from contracts.attempt import AttemptFinishedV1
 from contracts.call import CallV1
 from contracts.cancel import CancelV1
@@ -22,7 +23,7 @@ from contracts.request import Request
 from contracts.result import ErrorV1, ResultV1
 from contracts.verdict import RepairOrderedV1
 from observability import metrics
-from observability.tracing import current_trace
+from observability.tracing import annotate, continued, current_trace, link, recording
 from services.router import calls, routing
 from services.router.intake import Accepted, Refused, Undecodable, envelope, read
 from services.router.routing import Ask, End
@@ -60,7 +61,15 @@ class Router:
             asked = read(delivery.body, of)
         except Undecodable as error:
             raise Reject("undecodable", str(error)) from None
+        if recording():
+            await self._observe(asked.origin)
         await self._in_turn(asked)
+
+    async def _observe(self, origin: OriginV1) -> None:
+        """Name the request on its span; a replay's is linked with the result of the request that it repeats."""
+        annotate(request_facts(origin))
+        if origin.replay_of is not None and (original := await self.bus.last("RESULTS", self.bus.subjects.result(origin.tenant, origin.replay_of))):
+            link(original.headers, "replay_of")
 
     async def _in_turn(self, asked: Accepted | Refused) -> None:
         """Requests of one id one after the other: the first stored wins."""
@@ -102,7 +111,10 @@ class Router:
         cancel = _decode(CancelV1, delivery) if delivery.body.strip() else CancelV1()
         bus = self.bus
         if await bus.last("RESULTS", bus.subjects.result(tenant, request_id)) is None:
-            await publish_result(bus, await self._cancelled(tenant, request_id, cancel))
+            outcome, headers = await self._cancelled(tenant, request_id, cancel)
+            link(headers, "cancelled")
+            with continued(headers):
+                await publish_result(bus, outcome)
         call = await bus.last("CALLS", bus.subjects.any_call(tenant, request_id))
         if call is not None:
             await take(bus, call)
@@ -186,22 +198,21 @@ class Router:
             facts = {"first_seq": first.request_seq, "second_seq": origin.request_seq}
             await notify(self.bus, "warning", "conflict", SERVICE, message, tenant=origin.tenant, request_id=request_id, **facts)
 
-    async def _cancelled(self, tenant: str, request_id: str, cancel: CancelV1) -> ResultV1:
-        """The result of a cancelled request, with as much of it as the bus knows by now."""
+    async def _cancelled(self, tenant: str, request_id: str, cancel: CancelV1) -> tuple[ResultV1, dict[str, str]]:
+        """The result of a cancelled request, with as much of it as the bus knows by now, and the headers of what told so: they name its trace."""
         bus, now = self.bus, datetime.now(UTC)
         error = ErrorV1(type="cancelled", message=cancel.reason or "cancelled by its producer")
         call = await bus.last("CALLS", bus.subjects.any_call(tenant, request_id))
         if call is not None:
             begun = CallV1.model_validate_json(call.body)
-            return result(begun.origin, begun.slip.attempts, "cancelled", now, error=error)
+            return result(begun.origin, begun.slip.attempts, "cancelled", now, error=error), call.headers
         ended = await bus.last("ATTEMPTS", bus.subjects.any_attempt(tenant, request_id))
         if ended is not None:
             attempt = AttemptFinishedV1.model_validate_json(ended.body)
-            return result(attempt.origin, (*attempt.slip.attempts, attempt.summary), "cancelled", now, error=error)
+            return result(attempt.origin, (*attempt.slip.attempts, attempt.summary), "cancelled", now, error=error), ended.headers
         trace = current_trace()
-        return ResultV1(
-            request_id=request_id, tenant=tenant, kind=None, status="cancelled", error=error, trace_id=trace.trace_id if trace else None, finished_at=now
-        )
+        trace_id = trace.trace_id if trace else None
+        return ResultV1(request_id=request_id, tenant=tenant, kind=None, status="cancelled", error=error, trace_id=trace_id, finished_at=now), {}
 
 
 def _known(stored: Stored, is_result: bool) -> Known:

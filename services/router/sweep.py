@@ -19,6 +19,7 @@ from contracts.attempt import AttemptFinishedV1
 from contracts.call import CallBegunV1, CallV1
 from contracts.outcome import NO_USAGE, AttemptErrorV1, AttemptSummaryV1, FailureType, UsageV1
 from observability.labels import count_attempt
+from observability.tracing import continued
 from services.router import routing
 from services.router.calls import LATER, Snapshot
 from services.router.settings import RouterSettings
@@ -93,7 +94,9 @@ class Sweep:
             stored = await self.bus.get("CALLS", seq)
             if stored is None:
                 continue
-            if not await self._resolve(stored, now, served):
+            with continued(stored.headers):
+                resolved = await self._resolve(stored, now, served)
+            if not resolved:
                 heapq.heappush(self._due, (now + timedelta(seconds=AGAIN_S), seq))
 
     async def _resolve(self, stored: Stored, now: datetime, served: set[str]) -> bool:

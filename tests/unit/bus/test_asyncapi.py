@@ -21,7 +21,7 @@ from contracts.export import EXAMPLES, MESSAGES
 from tests.support.node import node, program
 
 PARSER = Path(__file__).parents[2] / "support" / "asyncapi"
-NOT_A_CHANNEL = {"tokens", "kind", "any_call", "any_attempt"}
+NOT_A_CHANNEL = {"tokens", "kind", "said", "template", "travels", "any_call", "any_attempt"}
 """Methods of Subjects that read a subject, or make a pattern to search with."""
 
 

@@ -1,0 +1,131 @@
+"""Spans on their way out: by OTLP or to the console, as OpenTelemetry's environment variables say."""
+
+import os
+from collections.abc import Mapping
+from threading import Thread
+
+import structlog
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SpanExporter
+
+from observability.complaints import listen
+from observability.resource import resource
+from observability.tracing import record_with
+from observability.trees import WholeTrees
+
+log = structlog.get_logger()
+
+SHUTDOWN_S = 2.0
+"""A collector that is away does not hold up a process that ends."""
+EXPORTERS = ("otlp", "console", "none")
+PROTOCOLS = ("http/protobuf", "grpc")
+SAMPLERS = ("always_on", "always_off", "traceidratio", "parentbased_always_on", "parentbased_always_off", "parentbased_traceidratio")
+QUEUE, BATCH, DELAY, PATIENCE = "OTEL_BSP_MAX_QUEUE_SIZE", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "OTEL_BSP_SCHEDULE_DELAY", "OTEL_BSP_EXPORT_TIMEOUT"
+DEFAULTS: Mapping[str, int] = {QUEUE: 8192, BATCH: 512, DELAY: 1000, PATIENCE: 30000}
+"""A shorter delay than the SDK's 5 s: what a killed process had not sent is lost."""
+
+_provider: TracerProvider | None = None
+
+
+def configure_tracing(service: str) -> None:
+    """Record and send spans from now on, if the environment asks for it. What cannot be used there is named in a warning."""
+    global _provider
+    exporters = [made for name in wanted(os.environ) if (made := _exporter(name, os.environ)) is not None]
+    if not exporters:
+        return
+    listen()
+    check_sampler(os.environ)
+    _provider = TracerProvider(resource=resource(service), shutdown_on_exit=False)
+    for exporter in exporters:
+        _provider.add_span_processor(WholeTrees(_batches(exporter, os.environ)))
+    record_with(_provider.get_tracer("headrace"))
+
+
+def shutdown_tracing() -> None:
+    """Send what is still buffered, and record no more. Takes `SHUTDOWN_S` at most."""
+    global _provider
+    provider, _provider = _provider, None
+    record_with(None)
+    if provider is None:
+        return
+    last = Thread(target=provider.shutdown, name="last-spans", daemon=True)
+    last.start()
+    last.join(SHUTDOWN_S)
+    if last.is_alive():
+        log.warning("spans_lost", reason=f"they could not be sent within {SHUTDOWN_S:g} s; is the collector at OTEL_EXPORTER_OTLP_ENDPOINT up?")
+
+
+def wanted(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """The exporters that the environment asks for: none unless it names one, or an endpoint."""
+    if environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
+        return ()
+    named = [word.strip().lower() for word in environ.get("OTEL_TRACES_EXPORTER", "").split(",") if word.strip()]
+    for word in named:
+        if word not in EXPORTERS:
+            ignored("OTEL_TRACES_EXPORTER", word, f"one of {', '.join(EXPORTERS)}")
+    if "none" in named:
+        return ()
+    if not named and _first(environ, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"):
+        named = ["otlp"]
+    return tuple(dict.fromkeys(word for word in named if word in EXPORTERS))
+
+
+def check_sampler(environ: Mapping[str, str]) -> None:
+    """The SDK falls back to recording everything; here it is said whose fault that is."""
+    name, argument = environ.get("OTEL_TRACES_SAMPLER", "").strip().lower(), environ.get("OTEL_TRACES_SAMPLER_ARG", "")
+    if name and name not in SAMPLERS:
+        ignored("OTEL_TRACES_SAMPLER", name, f"one of {', '.join(SAMPLERS)}; every trace is recorded that no producer decided on")
+    if name.endswith("traceidratio") and not _is_ratio(argument):
+        ignored("OTEL_TRACES_SAMPLER_ARG", argument, "a number from 0 to 1; every trace is recorded that no producer decided on")
+
+
+def ignored(variable: str, value: str, wants: str) -> None:
+    log.warning("setting_ignored", variable=variable, value=value[:200], wants=wants)
+
+
+def _is_ratio(text: str) -> bool:
+    try:
+        return 0 <= float(text) <= 1
+    except ValueError:
+        return False
+
+
+def _first(environ: Mapping[str, str], *names: str) -> tuple[str, str] | None:
+    return next(((name, environ[name].strip()) for name in names if environ.get(name, "").strip()), None)
+
+
+def _exporter(name: str, environ: Mapping[str, str]) -> SpanExporter | None:
+    if name != "otlp":
+        return ConsoleSpanExporter() if name == "console" else None
+    variable, protocol = _first(environ, "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL") or ("", PROTOCOLS[0])
+    if protocol not in PROTOCOLS:
+        ignored(variable, protocol, f"one of {', '.join(PROTOCOLS)}; {PROTOCOLS[0]} is used")
+    if protocol == "grpc":
+        from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as Grpc
+
+        return Grpc()
+    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as Http
+
+    endpoint = _first(environ, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+    if endpoint is not None and not endpoint[1].startswith(("http://", "https://")):
+        ignored(endpoint[0], endpoint[1], "a URL that begins with http:// or https://; no spans are sent")
+        return None
+    return Http()
+
+
+def _batches(exporter: SpanExporter, environ: Mapping[str, str]) -> BatchSpanProcessor:
+    number = {name: _positive(name, environ) for name in DEFAULTS}
+    if number[BATCH] > number[QUEUE]:
+        ignored(BATCH, str(number[BATCH]), f"at most {QUEUE}, {number[QUEUE]}")
+        number[BATCH] = number[QUEUE]
+    return BatchSpanProcessor(exporter, number[QUEUE], number[DELAY], number[BATCH], number[PATIENCE])
+
+
+def _positive(name: str, environ: Mapping[str, str]) -> int:
+    text = environ.get(name, "").strip()
+    if not text:
+        return DEFAULTS[name]
+    if text.isdecimal() and int(text) > 0:
+        return int(text)
+    ignored(name, text, f"a whole number above 0; {DEFAULTS[name]} is used")
+    return DEFAULTS[name]
