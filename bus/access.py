@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
+from observability.redaction import conceal
+
 if TYPE_CHECKING:
     from faststream.nats.security import NatsSecurity
 
@@ -79,6 +81,7 @@ def access(url: str, *, creds: str | None = None, tls_ca: str | None = None, tls
     user, password = named.pop() if named else (None, None)
     if creds and user is not None:
         raise BadAccess("both --creds and a user in the NATS URL were given: leave one of them out")
+    conceal(*(unquote(secret) for secret in (password or user,) if secret))
     opened = Access(
         servers=tuple(_without_secrets(part) for part in parts),
         user=unquote(user) if user is not None and password is not None else None,

@@ -27,8 +27,9 @@ from bus.streams import consumers
 from bus.worker import Worker
 from observability import metrics
 from observability.exporting import configure_metrics, shutdown_metrics
+from observability.faults import in_a_line
 from observability.labels import known
-from observability.logs import configure_logs, flush_logs
+from observability.logs import configure_logs, flush_logs, log_everything
 from observability.sending import configure_tracing, shutdown_tracing
 
 log = structlog.get_logger()
@@ -180,7 +181,7 @@ class Application:
         """Background work never ends by itself: a fault ends the process."""
         if task.cancelled() or (fault := task.exception()) is None:
             return
-        self.fault = str(fault) if isinstance(fault, Drifted) else f"background work failed: {fault!r}"
+        self.fault = str(fault) if isinstance(fault, Drifted) else f"background work failed: {in_a_line(fault)}"
         log.error("background_failed", error=self.fault, exc_info=fault)
         os.kill(os.getpid(), signal.SIGTERM)
 
@@ -214,6 +215,7 @@ def serve(service: str, build: Callable[[Application, Settings], None], settings
     parser.add_argument("--tls-key", default=os.environ.get("HEADRACE_TLS_KEY"))
     options = parser.parse_args()
     configure_logs(service, os.environ.get("HEADRACE_LOG_LEVEL", "INFO"))
+    log_everything()
     configure_tracing(service)
     configure_metrics(service, scraped=bool(os.environ.get(PORT)))
 

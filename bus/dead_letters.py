@@ -17,6 +17,7 @@ from contracts.dead_letter import DeadLetterV1, SourceV1
 from contracts.origin import OriginV1
 from contracts.result import ErrorV1, ResultV1
 from observability import metrics
+from observability.redaction import free_text
 from observability.tracing import current_trace
 
 log = structlog.get_logger()
@@ -40,6 +41,7 @@ def named(delivery: Delivery) -> tuple[str | None, str | None]:
 async def bury(bus: Bus, delivery: Delivery, service: str, reason: str, message: str) -> None:
     """Publish the terminal result (where the request is known) and the dead letter, both awaited. Raises Unavailable."""
     tenant, request_id = named(delivery)
+    message = free_text(message)
     ended = False
     if tenant and request_id and delivery.tokens[0] != "cancel":
         await publish_result(bus, _terminal(delivery, tenant, request_id, service, message))

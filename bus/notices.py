@@ -8,6 +8,7 @@ import structlog
 from bus.connection import Bus
 from contracts.notice import NoticeV1
 from observability import metrics
+from observability.redaction import free_text
 
 log = structlog.get_logger()
 
@@ -25,6 +26,7 @@ async def notify(
 ) -> None:
     """Publish a notice without waiting for its ack, and log it."""
     metrics.NOTICES.add(1, severity, kind)
+    message = free_text(message)
     log.warning("notice", kind=kind, message=message, tenant=tenant, request_id=request_id)
     notice = NoticeV1(
         severity=severity, kind=kind, service=service, message=message, tenant=tenant, request_id=request_id, details=details, occurred_at=datetime.now(UTC)

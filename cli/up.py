@@ -20,7 +20,7 @@ from cli.configuring import checked, text_of_file
 from cli.local import Unstartable
 from cli.session import Failure, fail, session_of
 from observability.exporting import configure_metrics
-from observability.logs import configure_logs
+from observability.logs import configure_logs, log_everything
 from observability.sending import configure_tracing
 
 
@@ -46,6 +46,7 @@ def up(
     if replicas is not None and replicas > 1 and not session.nats:
         raise typer.BadParameter("the embedded server is one node; give --nats with the URLs of a cluster", param_hint="--replicas")
     configure_logs("headrace", os.environ.get("HEADRACE_LOG_LEVEL", "WARNING"))
+    log_everything()
     configure_tracing("headrace")
     configure_metrics("headrace", scraped=bool(os.environ.get(PORT)))
     try:

@@ -1,14 +1,18 @@
-"""Structured logs: one JSON object a line on standard error, with trace and request ids."""
+"""Structured logs: one JSON object a line on standard error, with trace and request ids, without secrets and without what an exception quotes."""
 
 import asyncio
 import logging
 import sys
+import threading
 from datetime import UTC, datetime
+from types import TracebackType
 from typing import Any, TextIO
 
 import structlog
 from pydantic_core import to_json
 
+from observability.faults import told
+from observability.redaction import suspicious, without_secrets
 from observability.tracing import current_trace
 
 FLUSH_S = 0.1
@@ -80,13 +84,15 @@ def configure_logs(service: str, level: str = "INFO") -> None:
     logger = Logger(_lines)
 
     def render(_: Any, method: str, event: structlog.typing.EventDict) -> str:
+        secret = suspicious(event)
         line: dict[str, Any] = {"time": datetime.now(UTC).isoformat(), "level": method, "service": service, **event}
         trace = current_trace()
         if trace is not None:
             line["trace_id"] = trace.trace_id
             if not trace.begun_here:
                 line["span_id"] = trace.span_id
-        return to_json(line, fallback=repr).decode()
+        rendered = to_json(line, fallback=repr).decode()
+        return without_secrets(rendered) if secret else rendered
 
     structlog.configure(
         processors=[_with_exception, render],
@@ -96,6 +102,36 @@ def configure_logs(service: str, level: str = "INFO") -> None:
     )
 
 
-def _with_exception(logger: Any, method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+def log_everything() -> None:
+    """What libraries log, and what ends this process or a thread, becomes lines like all others."""
+    logging.basicConfig(handlers=[Libraries(logging.WARNING)], level=logging.WARNING, force=True)
+    sys.excepthook = _crashed
+    threading.excepthook = lambda crash: _crashed(crash.exc_type, crash.exc_value, crash.exc_traceback)
+
+
+class Libraries(logging.Handler):
+    """Lines of libraries. Only the first line of what they say: asyncio adds the exception with all that it quotes."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        log = structlog.get_logger()
+        tell = log.error if record.levelno >= logging.ERROR else log.warning
+        tell("library", logger=record.name, message=record.getMessage().partition("\n")[0], **({} if error is None else {"exc_info": error}))
+
+
+def _crashed(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
+    if error is None or issubclass(kind, KeyboardInterrupt):
+        sys.__excepthook__(kind, error or kind(), trace)
+        return
+    structlog.get_logger().critical("crashed", exc_info=error)
+    flush_logs()
+
+
+def _with_exception(_: Any, __: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
     """The traceback as text, where one is asked for."""
-    return structlog.processors.format_exc_info(logger, method, event) if "exc_info" in event else event
+    if "exc_info" in event:
+        given = event.pop("exc_info")
+        error = given if isinstance(given, BaseException) else sys.exc_info()[1]
+        if given and error is not None:
+            event["exception"] = told(error)
+    return event

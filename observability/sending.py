@@ -10,6 +10,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExport
 
 from observability.complaints import listen
 from observability.resource import resource
+from observability.span_redaction import Redacting
 from observability.tracing import record_with
 from observability.trees import WholeTrees
 
@@ -118,7 +119,7 @@ def _batches(exporter: SpanExporter, environ: Mapping[str, str]) -> BatchSpanPro
     if number[BATCH] > number[QUEUE]:
         ignored(BATCH, str(number[BATCH]), f"at most {QUEUE}, {number[QUEUE]}")
         number[BATCH] = number[QUEUE]
-    return BatchSpanProcessor(exporter, number[QUEUE], number[DELAY], number[BATCH], number[PATIENCE])
+    return BatchSpanProcessor(Redacting(exporter), number[QUEUE], number[DELAY], number[BATCH], number[PATIENCE])
 
 
 def _positive(name: str, environ: Mapping[str, str]) -> int:

@@ -20,6 +20,7 @@ from bus.lease import Lease
 from bus.notices import notify
 from contracts.config import ProviderV1
 from contracts.health import HealthState, ProviderHealthV1
+from observability.faults import in_a_line
 
 from .health import Finding, Standing, after, finding, limit_s, pause_s
 from .providers import Providers, Unusable
@@ -133,7 +134,7 @@ class Checker:
         if path is None:
             return Finding("ok")
         looked = await fault_of(client.look(path, timeout_s=limit_s(self._interval_s)))
-        return Finding("failed", f"its check broke: {looked!r}") if isinstance(looked, Exception) else finding(looked)
+        return Finding("failed", f"its check broke: {in_a_line(looked)}") if isinstance(looked, Exception) else finding(looked)
 
     def _health(self, provider: str, stands: Standing, took_s: float) -> ProviderHealthV1:
         return ProviderHealthV1(

@@ -9,6 +9,7 @@ import aiohttp
 from bus.configuration import expand
 from catalog.kinds import ProviderKind, kind_of
 from contracts.config import ProviderV1
+from observability.redaction import conceal_url
 
 from .anthropic.wire import Messages
 from .bedrock.signing import Signer
@@ -67,9 +68,10 @@ def client_of(provider: ProviderV1, session: aiohttp.ClientSession, environ: Map
     """Raises Misconfigured, UnknownProviderType, MissingSecret."""
     kind = kind_of(provider.type)
     options = _options(provider, kind, environ)
-    key = expand(provider.api_key, environ).strip() if provider.api_key and kind.auth != "none" else ""
-    own = {name: expand(value, environ) for name, value in provider.headers.items()}
+    key = expand(provider.api_key, environ, secret=True).strip() if provider.api_key and kind.auth != "none" else ""
+    own = {name: expand(value, environ, secret=True) for name, value in provider.headers.items()}
     base_url, poster = address(provider, kind, options, environ), POSTERS.get(kind.settings.get("sdk", ""))
+    conceal_url(base_url)
     return HttpClient(
         session,
         base_url,
@@ -92,7 +94,7 @@ def base_url_of(provider: ProviderV1, environ: Mapping[str, str]) -> str:
 
 
 def _options(provider: ProviderV1, kind: ProviderKind, environ: Mapping[str, str]) -> dict[str, str]:
-    options = {name: expand(value, environ) for name, value in provider.options.items()}
+    options = {name: expand(value, environ, secret=name not in PLAIN_OPTIONS) for name, value in provider.options.items()}
     return {"region": _region(provider, environ), **options} if kind.auth == "aws" else options
 
 

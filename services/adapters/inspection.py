@@ -8,6 +8,7 @@ from typing import Any
 from bus.handling import fault_of
 from catalog.kinds import ProviderKind, UnknownProviderType, kind_of
 from contracts.config import ProviderV1
+from observability.faults import in_a_line
 
 from .endpoints import keyless
 from .listing import is_listed
@@ -41,7 +42,7 @@ async def inspect(providers: Providers, provider: ProviderV1) -> Mapping[str, An
     looked = await fault_of(client.look(endpoints.health, timeout_s=CHECK_S))
     row["latency_s"] = round(time.monotonic() - began, 3)
     if isinstance(looked, Exception):
-        return {**row, "problems": [f"its check broke: {looked!r}"]}
+        return {**row, "problems": [f"its check broke: {in_a_line(looked)}"]}
     if looked.failure is not None:
         return {**row, "problems": [advice(provider, kind, looked)]}
     problems, note = await _models(providers, provider)

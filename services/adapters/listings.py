@@ -14,6 +14,7 @@ from bus.errors import TooLarge, Unavailable
 from bus.handling import fault_of
 from contracts.config import ProviderV1
 from contracts.health import ModelListingV1
+from observability.faults import in_a_line
 
 from .endpoints import digest
 from .listing import NoListing, page_of, page_path
@@ -90,7 +91,7 @@ async def ask(providers: Providers, provider: str) -> Listed:
     for _ in range(MOST_PAGES):
         looked = await fault_of(client.look(page_path(path, more), timeout_s=ends_at - asyncio.get_running_loop().time(), read=True))
         if isinstance(looked, Exception):
-            return Listed(None, problem=f"its listing broke: {looked!r}")
+            return Listed(None, problem=f"its listing broke: {in_a_line(looked)}")
         if looked.failure is not None:
             return Listed(None, problem=looked.failure.message if looked.status is None else f"HTTP {looked.status}: {looked.failure.message}")
         try:

@@ -8,6 +8,7 @@ import structlog
 from yarl import URL
 
 from bus.configuration import MissingSecret
+from bus.credentials import doubtful
 from catalog.kinds import UnknownProviderType, kind_of
 from catalog.models import Catalog, Offer
 from contracts.config import ConfigV1, ProviderV1
@@ -96,6 +97,8 @@ class Providers:
     def _client(self, provider: ProviderV1) -> Client | Unusable:
         if self._session is None:
             raise RuntimeError("providers are not started")
+        for why in doubtful(provider, self._environ):
+            log.warning("secret_doubtful", provider=provider.id, why=why)
         try:
             return self._make(provider, self._session, self._environ)
         except (UnknownProviderType, MissingSecret, Misconfigured) as error:

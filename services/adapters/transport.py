@@ -14,6 +14,7 @@ from yarl import URL
 
 from contracts.outcome import WarningV1
 from contracts.request import ChatRequestV1, EmbedRequestV1
+from observability.redaction import MIN_SECRET, free_text, without_secrets
 
 from .batches import after_others, batches_of, joined
 from .conversion import Unconvertible
@@ -28,8 +29,6 @@ LARGE_BYTES = 1 << 20
 AFTER_DONE_S = 0.05
 """How long the end of a finished stream is waited for, so that its connection can serve the next call."""
 MAX_MESSAGE = 500
-MIN_SECRET = 6
-"""Shorter ones would blacken innocent words."""
 MAX_REFUSAL_BYTES = 64 * 1024
 HOST = "host:"
 """Begins a path that stands below the host, not below base_url."""
@@ -283,7 +282,7 @@ class HttpClient:
         for secret in (*self._proofs, *self._secrets):
             message = message.replace(secret, "***")
             code = code.replace(secret, "***") if code else code
-        return replace(failure, message=message[:MAX_MESSAGE], provider_code=code[:100] if code else code)
+        return replace(failure, message=free_text(message)[:MAX_MESSAGE], provider_code=without_secrets(code)[:100] if code else code)
 
 
 class Garbled(Exception):

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from bus.configuration import BadConfiguration, MissingSecret, expand, load, overridden, redacted
+from bus.credentials import doubtful
 from bus.overrides import BadOverride
+from observability.redaction import without_secrets
 
 GOOD = """
 version: 2
@@ -127,3 +129,37 @@ def test_what_people_see_has_no_key_and_no_credential_header() -> None:
     provider = redacted(load(GOOD))["providers"][0]
     assert provider["api_key"] == "***"
     assert provider["headers"] == {"X-Team": "search", "Authorization": "***"}
+
+
+@pytest.mark.parametrize(
+    "fields", ["options: {access_token: ya29-x}", "options: {region: 'AKIAIOSFODNN7EXAMPLE'}", "headers: {X-Team: 'sk-abcdefghijklmnopqrstuvwxyz'}"]
+)
+def test_a_literal_credential_is_refused_wherever_it_stands(fields: str) -> None:
+    found = problems(f"version: 2\nproviders: [{{id: a, type: openai, {fields}, models: [{{id: m}}]}}]")
+    assert "a literal credential may not be stored on the bus" in found[0]
+
+
+def test_options_are_shown_without_credentials() -> None:
+    text = "version: 2\nproviders: [{id: a, type: vertex, options: {access_token: '${T}', credentials_file: /x.json, project: p}, models: [{id: m}]}]"
+    assert redacted(load(text))["providers"][0]["options"] == {"access_token": "***", "credentials_file": "/x.json", "project": "p"}
+
+
+@pytest.mark.parametrize("value", ["changeme", "your-api-key", "YOUR_API_KEY_HERE", "<your key>", "sk-xxxxxxxx", "sk-...", "xxxx", "test", "none", "ab1"])
+def test_a_value_that_is_no_key_is_told_by_the_name_of_its_variable(value: str, tmp_path: Path) -> None:
+    (provider,) = load(GOOD).providers
+    (of_variable,) = doubtful(provider, {"OPENAI_API_KEY": value, "PROXY_TOKEN": "8fJ2-real-enough"})
+    assert of_variable.startswith("OPENAI_API_KEY ") and f" {value} " not in of_variable
+    file = tmp_path / "token"
+    file.write_text(f"{value}\n")
+    (of_file,) = doubtful(provider, {"PROXY_TOKEN_FILE": str(file)})
+    assert of_file.startswith("PROXY_TOKEN ")
+
+
+@pytest.mark.parametrize("value", ["sk-proj-8fJ2lxQ9", "f3b1c2d4e5", "AIzaSyYourNot", "key-of-production-7"])
+def test_a_key_is_not_doubted(value: str) -> None:
+    assert list(doubtful(load(GOOD).providers[0], {"OPENAI_API_KEY": value, "PROXY_TOKEN": value})) == []
+
+
+def test_an_expanded_secret_is_known_to_the_log_from_then_on() -> None:
+    assert expand("Bearer ${T}", {"T": "looks like no key at all"}, secret=True) == "Bearer looks like no key at all"
+    assert without_secrets("it says 'looks like no key at all'") == "it says '***'"

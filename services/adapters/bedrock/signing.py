@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Protocol
 
+from observability.redaction import conceal
+
 from ..transport import NotAuthorized
 from .signature import Keys, signed_headers
 
@@ -75,4 +77,5 @@ class _Found:
 
 def _keys_in(environ: Mapping[str, str]) -> Keys | None:
     access, secret = environ.get("AWS_ACCESS_KEY_ID", ""), environ.get("AWS_SECRET_ACCESS_KEY", "")
+    conceal(secret)
     return Keys(access, secret, environ.get("AWS_SESSION_TOKEN") or None) if access and secret else None
