@@ -25,6 +25,10 @@ class Unavailable(Exception):
     """The bus cannot store it now (full, no leader, no answer): back-pressure, never a reason to drop."""
 
 
+class NobodyListens(Unavailable):
+    """Nobody has what was sent: the server knows of no stream or service on that subject."""
+
+
 class Full(Unavailable):
     """The bus has no room: a stream is at its limit, or (`of_server`) the server's or account's storage is used up."""
 

@@ -4,7 +4,7 @@ import asyncio
 
 import nats.errors
 
-from bus.errors import Unavailable
+from bus.errors import NobodyListens, Unavailable
 from bus.wire import Incoming, Wire
 
 REAP_EVERY_S = 0.25
@@ -61,7 +61,7 @@ class Replies:
             return
         if message.status == "503":
             why = "no stream or service listens there: not provisioned ('headrace doctor --apply'), or a cluster is electing a leader"
-            waiting[0].set_exception(Unavailable(why))
+            waiting[0].set_exception(NobodyListens(why))
         else:
             waiting[0].set_result(message)
 

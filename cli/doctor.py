@@ -67,12 +67,12 @@ def _server(bus: Bus) -> list[tuple[str, bool, str]]:
     payload = bus.max_payload
     return [
         ("server", True, bus.url),
-        ("version", new_enough, f"nats-server {server.major}.{server.minor}.{server.patch}, headrace {_own_version()}{wanted}"),
+        ("version", new_enough, f"nats-server {server.major}.{server.minor}.{server.patch}, headrace {own_version()}{wanted}"),
         ("max_payload", payload >= 1 << 20, f"{payload} bytes: larger requests are refused; set max_payload in the server's configuration"),
     ]
 
 
-def _own_version() -> str:
+def own_version() -> str:
     try:
         return version("headrace")
     except PackageNotFoundError:

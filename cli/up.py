@@ -54,7 +54,7 @@ def up(
             text = text_of_file(config) if config is not None else None
             if text is not None:
                 checked(text)
-            with _locked(data_dir):
+            with locked(data_dir):
                 run_all(session, text, data_dir.resolve(), nats_port, Sizing(replicas))
     except BadConfiguration as error:
         fail(*error.problems)
@@ -79,7 +79,7 @@ def _ending_signals() -> Iterator[None]:
 
 
 @contextmanager
-def _locked(data_dir: Path) -> Iterator[None]:
+def locked(data_dir: Path) -> Iterator[None]:
     """Two servers on one directory would destroy its streams."""
     data_dir.mkdir(parents=True, exist_ok=True)
     with (data_dir / "lock").open("w") as lock:
