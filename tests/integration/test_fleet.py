@@ -16,7 +16,6 @@ from bus.fleet import Reporter
 from bus.provision import ensure_consumer, provision
 from bus.server import EmbeddedServer
 from bus.streams import Consumer
-from contracts.config import ConfigV1
 from contracts.health import ProviderHealthV1
 from observability import metrics
 from observability.instruments import Gauge
@@ -32,13 +31,12 @@ providers:
 tenants: {acme: {budget_usd_per_day: "12.5"}, beta: {}}
 """
 )
+Fleet = tuple[EmbeddedServer, Bus, list[Reporter], list[asyncio.Task[None]]]
 REQUESTS = ("REQUESTS", "router-bulk", "bulk", None)
 
 
 @asynccontextmanager
-async def fleet(
-    folder: Path, processes: int = 1, config: ConfigV1 = CONFIG
-) -> AsyncIterator[tuple[EmbeddedServer, Bus, list[Reporter], list[asyncio.Task[None]]]]:
+async def fleet(folder: Path, processes: int = 1) -> AsyncIterator[Fleet]:
     """A server, a connection, and so many reporters, each with a connection of its own."""
     server = EmbeddedServer(folder / "nats", log=folder / "nats-server.log")
     await asyncio.to_thread(server.start)
@@ -50,7 +48,7 @@ async def fleet(
             await each.connect(timeout_s=10)
         await provision(buses[0])
         with recording_metrics():
-            reporters = [Reporter(each, lambda: config) for each in buses[1:]]
+            reporters = [Reporter(each, lambda: CONFIG) for each in buses[1:]]
             running = [asyncio.create_task(reporter.run()) for reporter in reporters]
             yield server, buses[0], reporters, running
             for task in running:

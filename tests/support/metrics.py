@@ -1,12 +1,17 @@
 """What a process says on `/metrics`, as values by name and labels."""
 
+import asyncio
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from bus.probes import PORT
+from bus.server import free_port
 from observability import metrics
+from tests.support.stack import SERVICES, Stack
 
 Series = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
@@ -45,3 +50,22 @@ def recording_metrics() -> Iterator[None]:
         yield
     finally:
         metrics.end()
+
+
+async def begin_scraped(stack: Stack, config: dict[str, Any], environment: dict[str, str] | None = None) -> dict[str, int]:
+    """Streams, configuration and one process of each service, each with a port of its own; the ports by service."""
+    await stack.begin_services(1, config, ())
+    ports = {service: free_port() for service in SERVICES}
+    for service, port in ports.items():
+        stack.start(f"{service}-1", {"OTEL_SDK_DISABLED": "false", PORT: str(port), **(environment or {})})
+    await asyncio.gather(*(stack.ready(f"{service}-1") for service in SERVICES))
+    return ports
+
+
+async def scrape_all(ports: Iterable[int]) -> Series:
+    """The samples of several processes, added up."""
+    found: Series = {}
+    for series in await asyncio.gather(*(asyncio.to_thread(scrape, port) for port in ports)):
+        for key, value in series.items():
+            found[key] = found.get(key, 0.0) + value
+    return found
