@@ -14,7 +14,7 @@ from opentelemetry.sdk.metrics import MeterProvider, ObservableCounter, Observab
 from opentelemetry.sdk.metrics.export import AggregationTemporality, ConsoleMetricExporter, MetricExporter, MetricsData, PeriodicExportingMetricReader
 from prometheus_client import CollectorRegistry, generate_latest
 
-from observability import metrics
+from observability import complaints, metrics
 from observability.instruments import Counter, Gauge, Histogram
 from observability.resource import resource
 from observability.spreads import Spreads
@@ -55,6 +55,7 @@ def configure_metrics(service: str, *, scraped: bool) -> None:
     ways = wanted(os.environ, scraped=scraped)
     if not ways:
         return
+    complaints.listen()
     metrics.begin()
     readers: list[Any] = []
     if "prometheus" in ways:

@@ -12,6 +12,7 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from observability import exporting, metrics, tracing
 from observability.exporting import configure_metrics, exposition, shutdown_metrics, wanted
+from observability.resource import resource
 from observability.tracing import enter, received, span
 from tests.support.metrics import samples
 from tests.support.otlp import Received, attributes, grpc_receiver, http_receiver, silent_collector
@@ -178,7 +179,7 @@ def test_nothing_is_recorded_where_nobody_asks_for_it() -> None:
 def test_names_that_the_environment_gives_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=here,service.instance.id=seven")
     monkeypatch.setenv("OTEL_SERVICE_NAME", "theirs")
-    found = exporting.resource("router").attributes
+    found = resource("router").attributes
     assert (found["service.name"], found["service.instance.id"], found["deployment.environment.name"]) == ("theirs", "seven", "here")
 
 
