@@ -44,6 +44,7 @@ class Collector:
     """Listens on a free port of its own."""
 
     spans: list[Seen] = field(default_factory=list)
+    raw: list[bytes] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     port: int = 0
     _runner: web.AppRunner | None = None
@@ -71,7 +72,8 @@ class Collector:
 
     async def _take(self, request: web.Request) -> web.Response:
         self.headers.append(dict(request.headers))
-        sent = ExportTraceServiceRequest.FromString(await request.read())
+        self.raw.append(await request.read())
+        sent = ExportTraceServiceRequest.FromString(self.raw[-1])
         for group in sent.resource_spans:
             resource = _facts(group.resource.attributes)
             self.spans += [_seen(span, resource) for scope in group.scope_spans for span in scope.spans]
