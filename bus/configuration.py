@@ -17,11 +17,13 @@ from bus.errors import Unavailable
 from bus.overrides import BadOverride, overridden
 from contracts.config import ConfigV1
 
-__all__ = ["BadConfiguration", "ConfigSource", "MissingSecret", "expand", "load", "overridden", "push", "read", "redacted"]
+__all__ = ["BadConfiguration", "ConfigSource", "MissingSecret", "expand", "is_version_1", "load", "overridden", "push", "read", "redacted"]
 
 STREAM = "KV_CONFIG"
 SUBJECT = "$KV.CONFIG.headrace"
 POLL_S = 1.0
+VERSION_1 = (1, "1", "1.0", "v1")
+VERSION_1_KEYS = frozenset(("llm_providers", "default_models", "ollama_url", "ollama_base_url", "embedding_model", "summarization_model", "chat_model"))
 
 log = structlog.get_logger()
 
@@ -72,6 +74,8 @@ def validate(document: Any) -> ConfigV1:
     """The checked configuration, literal secrets refused. Raises BadConfiguration."""
     if not isinstance(document, dict):
         raise BadConfiguration(["the document is empty or not a mapping; begin with 'version: 2' and 'providers:'"])
+    if is_version_1(document):
+        raise BadConfiguration(["version: 1 is not read any more: run headrace config migrate FILE"])
     try:
         config = ConfigV1.model_validate(document)
     except ValidationError as error:
@@ -80,6 +84,13 @@ def validate(document: Any) -> ConfigV1:
     if problems:
         raise BadConfiguration(problems)
     return config
+
+
+def is_version_1(document: Any) -> bool:
+    """By its version, or where it has none by keys that only version 1 had."""
+    if not isinstance(document, dict):
+        return False
+    return document["version"] in VERSION_1 if "version" in document else any(str(key).lower() in VERSION_1_KEYS for key in document)
 
 
 def _line(problem: dict[str, Any]) -> str:

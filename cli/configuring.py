@@ -13,7 +13,7 @@ from cli.session import Failure, Session, fail, run, session_of
 from cli.show import as_json
 from contracts.config import ConfigV1
 
-app = typer.Typer(help="The shared configuration: check, push, show.", no_args_is_help=True)
+app = typer.Typer(help="The shared configuration: check, push, show, migrate.", no_args_is_help=True)
 
 ConfigFile = Annotated[Path, typer.Argument(help="The configuration, YAML or JSON.", exists=True, dir_okay=False)]
 
@@ -94,6 +94,6 @@ async def in_use(session: Session) -> tuple[ConfigV1, int]:
 
 def text_of_file(file: Path) -> str:
     try:
-        return file.read_text(encoding="utf-8")
+        return file.read_bytes().decode()  # line ends as they are
     except UnicodeDecodeError as error:
         raise BadConfiguration([f"{file} is not UTF-8 text: {error.reason} at byte {error.start}"]) from error

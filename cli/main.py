@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from cli import asking, backups, configuring, costs, dead, doctor, models, providers, publishing, replaying, results, tracing, up, watch
+from cli import asking, backups, configuring, costs, dead, doctor, migrating, models, providers, publishing, replaying, results, tracing, up, watch
 from cli.session import Session
 from observability.logs import configure_logs
 
@@ -41,6 +41,7 @@ for module in (up, asking, publishing, replaying, results, watch, tracing, model
     module.register(app)
 app.add_typer(costs.app, name="cost")
 app.add_typer(dead.app, name="dead")
+migrating.register(configuring.app)
 app.add_typer(configuring.app, name="config")
 app.add_typer(providers.app, name="providers")
 

@@ -1,9 +1,11 @@
 """Server, local model and all services of `headrace up`, started in order and ended in reverse."""
 
 import asyncio
+import json
 import os
 import signal
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from bus.probes import probes
 from bus.provision import Sizing, provision
 from bus.server import EmbeddedServer
 from cli.local import LocalModel, default_configuration, wanted_port
+from cli.migration.environment import VARIABLES, NothingToMigrate, from_environment, speaks_of_version_1
 from cli.services import build_all
 from cli.session import CONNECT_TIMEOUT_S, Failure, Session
 from contracts.config import ConfigV1
@@ -56,8 +59,7 @@ async def _prepare(bus: Bus, text: str | None, sizing: Sizing) -> ConfigV1:
     try:
         await provision(bus, sizing)
         if text is None and await configuration.read(bus) is None:
-            text = default_configuration()
-            print("no --config and nothing pushed yet: the local model answers", file=sys.stderr)
+            text = _unconfigured(os.environ)
         if text is not None:
             await configuration.push(bus, text)
         found = await configuration.read(bus)
@@ -66,6 +68,20 @@ async def _prepare(bus: Bus, text: str | None, sizing: Sizing) -> ConfigV1:
     if found is None:
         raise Failure("the configuration that was pushed cannot be read back; run 'headrace doctor'")
     return found[0]
+
+
+def _unconfigured(environ: Mapping[str, str]) -> str:
+    """Where nobody gave or pushed a configuration: what the variables of version 1 say, else the local model. Raises Unstartable, Failure."""
+    if not speaks_of_version_1(environ):
+        print("no --config and nothing pushed yet: the local model answers", file=sys.stderr)
+        return default_configuration()
+    try:
+        migrated = from_environment(environ)
+    except NothingToMigrate as error:
+        raise Failure(str(error)) from error
+    names = ", ".join(name for name in VARIABLES if environ.get(name))
+    print(f"warning: no --config and nothing pushed yet: {names} of version 1 are used; run 'headrace config migrate' for a file of version 2", file=sys.stderr)
+    return json.dumps(migrated.document)
 
 
 async def _serve(bus: Bus, server: EmbeddedServer | None, local: LocalModel | None, data_dir: Path) -> None:
