@@ -28,9 +28,9 @@ async def eventually(check: Callable[[], Any], within_s: float = 10.0, every_s: 
 
 
 class Program:
-    """One `python -m MODULE`, with its output in a file."""
+    """One `python -m MODULE` of the packages in `root`, with its output in a file."""
 
-    def __init__(self, module: str, arguments: list[str], output: Path, environment: Mapping[str, str]) -> None:
+    def __init__(self, module: str, arguments: list[str], output: Path, environment: Mapping[str, str], root: Path = ROOT) -> None:
         self.module, self.output = module, output
         self.ended = False
         with output.open("ab") as file:
@@ -39,7 +39,7 @@ class Program:
                 stdout=file,
                 stderr=file,
                 stdin=subprocess.DEVNULL,
-                cwd=ROOT,
+                cwd=root,
                 env={**os.environ, "PYTHONUNBUFFERED": "1", **environment},
                 start_new_session=True,
             )

@@ -16,7 +16,7 @@ from bus.errors import Unavailable
 from bus.provision import Sizing, provision
 from bus.server import EmbeddedServer
 from tests.support.cluster import Cluster
-from tests.support.processes import Program, eventually
+from tests.support.processes import ROOT, Program, eventually
 
 SERVICES = ("router", "adapters", "validator", "meter")
 READY = '"event":"ready"'
@@ -138,12 +138,12 @@ class Stack:
         text = await self.provider.says('{"port"')
         self.base_url = f"http://127.0.0.1:{json.loads(text.splitlines()[-1])['port']}/v1"
 
-    def start(self, name: str, environment: Mapping[str, str] | None = None) -> Program:
-        """Start a service, or start it again. Does not wait."""
+    def start(self, name: str, environment: Mapping[str, str] | None = None, root: Path = ROOT) -> Program:
+        """Start a service of the packages in `root`, or start it again. Does not wait."""
         service = name.rpartition("-")[0]
         module = self._modules.get(service, f"services.{service}")
         output = self.folder / f"{name}.{next(self._numbers)}.log"
-        self.services[name] = Program(module, [], output, {**self.environment, **(environment or {})})
+        self.services[name] = Program(module, [], output, {**self.environment, **(environment or {})}, root)
         return self.services[name]
 
     async def ready(self, name: str) -> None:
