@@ -21,7 +21,7 @@ from tests.support.versions import FIELD, OF_PRODUCERS, WRITTEN, next_version
 
 SERVICES = ("router", "adapters", "validator", "meter")
 LEAVES_S = 20.0
-IN_FLIGHT = 16
+IN_FLIGHT = 12
 ONE_OF = {"name": "seven", "json_schema": {"enum": [7, "[[text 7]]"]}, "max_repairs": 2}
 """What the model first says (8) does not fit; the correction that it is told quotes this, and so the marker."""
 STORED_IN = {
@@ -95,7 +95,7 @@ async def replaced(stack: Stack, root: Path, *names: str) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 async def test_a_rolling_upgrade_and_its_rollback_under_load_lose_nothing_and_fail_nothing(tmp_path: Path) -> None:
-    stack, newer = Stack(tmp_path / "stack", provider_delay_s=0.1), next_version(tmp_path / "v2")
+    stack, newer = Stack(tmp_path / "stack", provider_delay_s=0.3), next_version(tmp_path / "v2")
     try:
         await stack.start_servers()
         await stack.start_provider()
