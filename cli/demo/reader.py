@@ -5,8 +5,9 @@ import sys
 
 from bus.client import HeadraceClient
 from bus.connection import Bus
+from cli.records import events_of
 from cli.show import console, results_table
-from cli.tracing import events_of, tree
+from cli.tracing import tree
 from contracts.result import ResultV1
 from observability.logs import configure_logs
 

@@ -59,7 +59,7 @@ async def test_a_dead_collector_stops_nothing(tmp_path: Path) -> None:
         codes = await asyncio.gather(*(asyncio.to_thread(service.process.wait, 60) for service in stack.services.values()))
         assert codes == [0, 0, 0, 0]
         assert time.monotonic() - began < ENDS_WITHIN_S
-        for name, service in stack.services.items():
-            complaints = service.text().count('"event":"telemetry_suffers"')
+        for name, program in stack.services.items():
+            complaints = program.text().count('"event":"telemetry_suffers"')
             assert complaints <= 4, f"{name}: each kind of complaint once a minute"
-            assert complaints or '"event":"spans_lost"' in service.text(), f"{name}: nothing fails in silence"
+            assert complaints or '"event":"spans_lost"' in program.text(), f"{name}: nothing fails in silence"

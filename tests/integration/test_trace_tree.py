@@ -13,6 +13,9 @@ from typing import Any
 
 import pytest
 
+from cli.records import Event, events_of
+from cli.show import console
+from cli.tracing import tree
 from tests.support.client import Outsider
 from tests.support.collector import Collector, Seen
 from tests.support.processes import eventually
@@ -40,6 +43,9 @@ class Story:
     stored: dict[str, float] = field(default_factory=dict)
     """When messages were stored, by `stream:sequence`; those of CALLS are gone."""
 
+    told: dict[str, list[Event]] = field(default_factory=dict)
+    """What `headrace trace` reads."""
+
     def of(self, name: str) -> list[Seen]:
         return sorted((span for span in self.spans if span.trace_id == self.traces[name]), key=lambda span: span.began)
 
@@ -64,9 +70,10 @@ async def live(folder: Path) -> Story:
                 await asyncio.to_thread(theirs.provider.shutdown)
                 results = {key.partition("/")[2]: heard[0] for key, heard in outsider.heard.items()}
                 stored = await stored_at(outsider)
+                told = await records(stack, theirs)
         finally:
             await asyncio.to_thread(stack.end)
-        return Story(collector.spans, b"".join(collector.raw), theirs.traces, results, dict(theirs.results), stored)
+        return Story(collector.spans, b"".join(collector.raw), theirs.traces, results, dict(theirs.results), stored, told)
 
 
 def configured(base_url: str) -> dict[str, Any]:
@@ -89,6 +96,7 @@ async def travel(stack: Stack, theirs: Observed) -> None:
     with theirs.tracer.start_as_current_span("produce") as span:
         theirs.traces["dead"] = f"{span.get_span_context().trace_id:032x}"
         await outsider.js.publish("llm.v1.call.fake.standard.acme.dead.1", b'{"n": "seven"}', headers=theirs.headers())
+        theirs.sequences["dead"] = 0
     await outsider.request({"id": "unsampled", "messages": [{"role": "user", "content": "Hi"}]}, headers={"traceparent": f"00-{UNSAMPLED}-00f067aa0ba902b7-00"})
     said = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "open-secret"}]
     await theirs.send("captured", {"id": "captured", "messages": said, "stream": True, "sampling": {"temperature": 0.5, "max_output_tokens": 7}}, "open")
@@ -143,6 +151,15 @@ async def at_rest(outsider: Outsider, collector: Collector) -> None:
     while seen != len(collector.spans):
         seen = len(collector.spans)
         await asyncio.sleep(1)  # ten times the exporters' delay
+
+
+async def records(stack: Stack, theirs: Observed) -> dict[str, list[Event]]:
+    bus = await stack.bus()
+    names = {name: f"seq-{seq}" if name == "undecodable" else name for name, seq in theirs.sequences.items()}
+    try:
+        return {name: await events_of(bus, "acme", request_id) for name, request_id in names.items()}
+    finally:
+        await bus.close()
 
 
 async def stored_at(outsider: Outsider) -> dict[str, float]:
@@ -387,3 +404,32 @@ def test_every_process_says_who_it_is(story: Story) -> None:
     assert {span.service for span in ours} == {"headrace-router", "headrace-adapters", "headrace-validator", "headrace-meter"}
     assert len({span.instance for span in ours}) == 6, "router, validator, meter, and three adapters, of which one was killed"
     assert all(span.resource["service.version"] for span in ours)
+
+
+def steps(story: Story, name: str) -> list[str]:
+    return [f"{event.what} {event.n}" if event.n else event.what for event in story.told[name]]
+
+
+def call(n: int) -> list[str]:
+    return [f"queued {n}", f"begun {n}", f"attempt {n}"]
+
+
+def test_the_bus_itself_tells_each_way_without_any_spans(story: Story) -> None:
+    for name in ("failover", "scheduled", "killed"):
+        assert steps(story, name) == ["request", *call(1), *call(2), "result"], name
+    assert steps(story, "repair") == ["request", *call(1), "verdict 1", *call(2), "result"]
+    assert sorted(steps(story, "dead")) == ["dead letter 1", "result"]
+    assert steps(story, "undecodable") == ["request", "dead letter"]
+
+
+def test_the_bus_tells_a_scheduled_delay_and_a_queues_wait(story: Story) -> None:
+    _, _, _, first, queued, begun, second, _ = story.told["scheduled"]
+    assert (queued.at - first.at).total_seconds() >= 1
+    assert queued.facts["queue_s"] == second.facts["queue_s"] == pytest.approx((begun.at - queued.at).total_seconds(), abs=ALIKE_S)
+
+
+def test_the_bus_names_the_trace_to_look_for_elsewhere(story: Story, capsys: pytest.CaptureFixture[str]) -> None:
+    console().print(tree("killed", story.told["killed"]))
+    shown = capsys.readouterr().out
+    assert story.traces["killed"] in shown
+    assert "outcome_unknown" in shown

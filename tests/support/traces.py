@@ -27,6 +27,7 @@ class Observed:
         self.tracer = self.provider.get_tracer("theirs")
         self.traces: dict[str, str] = {}
         """Trace ids by what was sent."""
+        self.sequences: dict[str, int] = {}
         self.results: dict[str, Mapping[str, str]] = {}
         """The headers of each result."""
 
@@ -47,7 +48,8 @@ class Observed:
     async def send(self, name: str, body: Any, tenant: str = "acme") -> int:
         with self.tracer.start_as_current_span("produce", kind=SpanKind.PRODUCER) as span:
             self.traces[name] = f"{span.get_span_context().trace_id:032x}"
-            return await self.outsider.request(body, tenant, headers=self.headers())
+            self.sequences[name] = await self.outsider.request(body, tenant, headers=self.headers())
+            return self.sequences[name]
 
     def headers(self) -> dict[str, str]:
         carrier: dict[str, str] = {}
