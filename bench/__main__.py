@@ -15,6 +15,7 @@ from rich.progress import Progress
 from bench import prompt_cache, ratios
 from bench.backlog import backlog
 from bench.lanes import lanes
+from bench.observing import observing
 from bench.protocols import protocols
 from bench.replicas import replicas
 from tests.support.stack import Stack
@@ -47,6 +48,10 @@ async def _replicas(options: argparse.Namespace, progress: Progress) -> dict[str
     return await replicas(options.requests, progress)
 
 
+async def _observing(options: argparse.Namespace, progress: Progress) -> dict[str, Any]:
+    return await observing(options.rounds * 2, options.requests // 2, progress)
+
+
 async def _protocols(_: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     task = progress.add_task("protocols beside the official SDKs", total=None)
     try:
@@ -64,6 +69,7 @@ PARTS: Mapping[str, Part] = {
     "lanes": _lanes,
     "backlog": _backlog,
     "replicas": _replicas,
+    "observing": _observing,
     "protocols": _protocols,
     "prompt_cache": _prompt_cache,
 }

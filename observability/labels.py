@@ -56,4 +56,5 @@ def lane_of(tokens: list[str]) -> str | None:
 
 def count_attempt(provider: str, model: str, lane: str, outcome: str) -> None:
     """One attempt that was stored."""
-    metrics.ATTEMPTS.add(1, known.provider(provider), known.model(provider, model), lane_label(lane), outcome)
+    if metrics.recorded():
+        metrics.ATTEMPTS.add(1, known.provider(provider), known.model(provider, model), lane_label(lane), outcome)

@@ -1,0 +1,113 @@
+"""What it costs to be seen: CPU a request with everything off, and with metrics and spans to a live collector; requests/s when the collector is dead."""
+
+import asyncio
+import statistics
+import tempfile
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from random import getrandbits
+from typing import Any
+
+from rich.progress import Progress
+
+from bench.payload import document
+from bench.ratios import cpu_s, many
+from bench.relays import Pipeline
+from tests.support.otlp import silent_collector
+from tests.support.processes import Program
+from tests.support.stack import SERVICES
+
+WARM_UP, SETTLE_S = 500, 1.3
+"""Spans leave in batches, once a second: a burst is over when its spans are gone."""
+EXPORT_MS = 5000
+"""Metrics are exported twelve times as often as by default, so that some bursts have their exports."""
+NOBODY = "http://127.0.0.1:9"
+SAMPLED: Mapping[str, tuple[str, int | None]] = {
+    "off": ("off", None),
+    "unsampled": ("live", None),
+    "one_percent": ("live", 100),
+    "all": ("live", 1),
+    "refused": ("refused", 100),
+    "silent": ("silent", 100),
+}
+"""By variant: whose collector, and one of how many requests is sampled."""
+
+
+class Observed(Pipeline):
+    """A pipeline whose producer decides what is sampled."""
+
+    sampled_one_in: int | None = None
+    _asked = 0
+
+    async def ask(self, request_id: str, lane: str = "standard") -> None:
+        self._waiting[request_id] = answered = asyncio.get_running_loop().create_future()
+        self._asked += 1
+        sampled = self.sampled_one_in is not None and self._asked % self.sampled_one_in == 0
+        headers = {"traceparent": f"00-{getrandbits(128) | 1:032x}-{getrandbits(64) | 1:016x}-{'01' if sampled else '00'}"}
+        await self.bus.publish(self.bus.subjects.request("acme", "chat", lane), document(request_id), headers)
+        await answered
+
+    def cpu_s(self) -> float:
+        """What the services have used so far; server, collector and driver are not theirs."""
+        return sum(cpu_s(pid) for name, pid in self.processes.items() if name.rpartition("-")[0] in SERVICES)
+
+
+async def observing(rounds: int, requests: int, progress: Progress) -> dict[str, Any]:
+    """Bursts of every variant in turn, on pipelines that all stand ready; medians, and ratios to those of the same run."""
+    found: dict[str, list[tuple[float, float]]] = {variant: [] for variant in SAMPLED}
+    task = progress.add_task("what it costs to be seen", total=rounds * len(SAMPLED))
+    async with _pipelines() as pipelines:
+        for pipeline in pipelines.values():
+            await many(pipeline, "warm", WARM_UP)
+        for number in range(rounds):
+            for variant in list(SAMPLED)[:: -1 if number % 2 else 1]:  # who comes after whom changes
+                collector, one_in = SAMPLED[variant]
+                pipeline = pipelines[collector]
+                pipeline.sampled_one_in = one_in
+                found[variant].append(await asyncio.wait_for(_burst(pipeline, f"{variant}-{number}", requests), 300))
+                progress.advance(task)
+    return {"observability": summary(found)}
+
+
+async def _burst(pipeline: Observed, name: str, requests: int) -> tuple[float, float]:
+    """CPU µs a request of all services together, until what they have to tell is told, and requests/s."""
+    before, began = pipeline.cpu_s(), time.perf_counter()
+    await many(pipeline, name, requests)
+    took_s = time.perf_counter() - began
+    await asyncio.sleep(SETTLE_S)
+    return (pipeline.cpu_s() - before) / requests * 1e6, requests / took_s
+
+
+def summary(found: Mapping[str, list[tuple[float, float]]]) -> dict[str, Any]:
+    """Each ratio is the median of the rounds' own ratios: neighbours in time have the same load beside them."""
+
+    def ratio(variant: str, base: str, figure: int) -> float:
+        return round(statistics.median(one[figure] / other[figure] for one, other in zip(found[variant], found[base], strict=True)), 3)
+
+    seen = ("off", "unsampled", "one_percent", "all")
+    figures: dict[str, Any] = {f"{variant}_cpu_us": round(statistics.median(cpu for cpu, _ in found[variant])) for variant in seen}
+    for variant in seen[1:]:
+        figures[f"{variant}_ratio"] = ratio(variant, "off", 0)
+    for variant in ("refused", "silent"):
+        figures[f"{variant}_collector_rps_ratio"] = ratio(variant, "one_percent", 1)
+    return figures | {"live_collector_rps": round(statistics.median(rps for _, rps in found["one_percent"])), "rounds": len(found["off"])}
+
+
+@asynccontextmanager
+async def _pipelines() -> AsyncIterator[dict[str, Observed]]:
+    """One with everything off, the others with a collector that lives, refuses, or accepts and never answers."""
+    async with AsyncExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="headrace-bench-")))
+        collector = Program("bench.collector", [], folder / "collector.log", {})
+        stack.callback(collector.stop)
+        port = (await collector.says("port ")).split()[-1]
+        collectors = {"off": None, "live": f"http://127.0.0.1:{port}", "refused": NOBODY, "silent": stack.enter_context(silent_collector())}
+        found = {}
+        for name, endpoint in collectors.items():
+            environment = {} if endpoint is None else {"OTEL_SDK_DISABLED": "false", "OTEL_EXPORTER_OTLP_ENDPOINT": endpoint}
+            found[name] = Observed(folder / name, http=False, environment={**environment, "OTEL_METRIC_EXPORT_INTERVAL": str(EXPORT_MS)})
+            stack.push_async_callback(found[name].end)
+            await found[name].begin()
+        yield found
