@@ -24,6 +24,8 @@ class Behaviour:
     dimensions: int = 8
     pace_s: float = 0.02
     """Between the pieces of a stream."""
+    cached: int | None = None
+    """How many of the prompt's tokens are said to come from a cache."""
     tool: str | None = None
     """`NAME ARGUMENTS`: call this tool, unless the last message is its answer."""
 
@@ -38,7 +40,7 @@ class Script:
         """The behaviour for this call: `[[NAME VALUE xN]]` holds for the first N calls with this prompt.
 
         Known: `delay S`, `status CODE`, `retry_after S`, `json TEXT`, `text TEXT`, `stall`, `cut N`, `garbage`, `finish REASON`, `dimensions N`,
-        `pace S`, `tool NAME ARGUMENTS`.
+        `pace S`, `cached N`, `tool NAME ARGUMENTS`.
         """
         chosen: dict[str, object] = {}
         for name, raw in MARKER.findall(model) + MARKER.findall(prompt):
@@ -83,6 +85,8 @@ def _setting(name: str, value: str) -> dict[str, object]:
             return {"dimensions": int(value)}
         case "pace":
             return {"pace_s": float(value)}
+        case "cached":
+            return {"cached": int(value)}
         case "tool":
             return {"tool": value}
     raise ValueError(f"the fake provider knows no marker {name!r}; see Script.behaviour for those it knows")

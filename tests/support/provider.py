@@ -122,7 +122,7 @@ class Provider:
         if behaviour.tool and not answered:
             choice = {"index": 0, "message": _tool_call(behaviour.tool), "finish_reason": "tool_calls"}
         head = {"id": "chatcmpl-" + facts["call_id"].replace("/", "-"), "object": "chat.completion", "created": int(time.time()), "model": body["model"]}
-        return web.json_response({**head, "choices": [choice], "usage": _usage(facts)})
+        return web.json_response({**head, "choices": [choice], "usage": _usage(facts, behaviour.cached)})
 
     async def _stream(self, request: web.Request, body: dict[str, Any], text: str, behaviour: Behaviour, facts: dict[str, Any]) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
@@ -141,7 +141,7 @@ class Provider:
             await asyncio.sleep(behaviour.pace_s)
         await send({}, behaviour.finish_reason)
         if (body.get("stream_options") or {}).get("include_usage"):
-            await response.write(b"data: " + json.dumps({**head, "choices": [], "usage": _usage(facts)}).encode() + b"\n\n")
+            await response.write(b"data: " + json.dumps({**head, "choices": [], "usage": _usage(facts, behaviour.cached)}).encode() + b"\n\n")
         await response.write(b"data: [DONE]\n\n")
         return response
 
@@ -169,9 +169,10 @@ def _tool_call(tool: str) -> dict[str, Any]:
     return {"role": "assistant", "content": None, "tool_calls": [call]}
 
 
-def _usage(facts: dict[str, Any]) -> dict[str, int]:
+def _usage(facts: dict[str, Any], cached: int | None) -> dict[str, Any]:
     prompt, completion = facts["input_tokens"], facts["output_tokens"]
-    return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+    usage = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+    return usage if cached is None else {**usage, "prompt_tokens_details": {"cached_tokens": cached}}
 
 
 def _last_user_text(messages: list[dict[str, Any]]) -> str:
