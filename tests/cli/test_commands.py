@@ -65,7 +65,7 @@ def test_results_trace_and_cost_tell_of_a_request(up: Running, tmp_path: Path) -
     listed = json.loads(headrace("results", "--since", "10m", "--json", "--nats", up.url).stdout)
     assert "told-1" in [result["request_id"] for result in listed]
     events = json.loads(headrace("trace", "told-1", "--json", "--nats", up.url).stdout)
-    assert [event["event"] for event in events] == ["request", "begun", "attempt", "result"]
+    assert [event["event"] for event in events] == ["request", "queued", "begun", "attempt", "result"]
     assert "answered by priced/gpt-4o-mini" in headrace("trace", "told-1", "--nats", up.url).stdout
     costs = json.loads(headrace("cost", "--by", "tenant,model,day", "--json", "--nats", up.url).stdout)
     assert costs["rows"][0]["tenant"] == "default"
