@@ -2,6 +2,7 @@
 
 import asyncio
 
+import structlog
 from sqlalchemy.exc import OperationalError
 
 from bus.application import Application
@@ -9,6 +10,8 @@ from services.meter.handlers import Handlers
 from services.meter.ledger import Ledger
 from services.meter.settings import MeterSettings
 from storage.database import UnusableDatabase
+
+log = structlog.get_logger()
 
 OPEN_TRIES = 20
 OPEN_PAUSE_S = 0.25
@@ -34,10 +37,14 @@ def build(app: Application, settings: MeterSettings) -> None:
 
 
 async def open_ledger(ledger: Ledger) -> None:
-    """Create what is missing; another meter that does the same at this moment may hold the lock."""
-    for _ in range(OPEN_TRIES - 1):
+    """Bring the tables to this version; another meter that does the same at this moment may hold the lock."""
+    for left in reversed(range(OPEN_TRIES)):
         try:
-            return await asyncio.to_thread(ledger.create)
+            steps = await asyncio.to_thread(ledger.create)
         except OperationalError:
+            if not left:
+                raise
             await asyncio.sleep(OPEN_PAUSE_S)
-    return await asyncio.to_thread(ledger.create)
+        else:
+            log.info("ledger_opened", migrated=steps)
+            return

@@ -16,21 +16,19 @@ from sqlalchemy import (
     String,
     Table,
     func,
-    inspect,
     or_,
     select,
-    text,
     tuple_,
 )
-from sqlalchemy.schema import CreateColumn, CreateIndex, CreateTable
 
 from services.meter.entries import USAGE, Row
 from storage.database import insert_into, open_database, parameters_of
+from storage.migrations import Schema, migrate
 
 SETTING = "HEADRACE_METER_LEDGER_URL"
 LOOKUP_CHUNK = 500
 PAGE = 1000
-CREATION_LOCK = 0x4EAD4ACE
+SCHEMA = Schema("services.meter:migrations", "ledger_revision", lock=0x4EAD4ACE)
 
 Key = tuple[str, str]
 """`call_id` and `requested_at`."""
@@ -73,18 +71,9 @@ class Ledger:
         self.engine = open_database(url, "ledger", SETTING)
         self._upsert = _upsert(insert_into(self.engine, calls))
 
-    def create(self) -> None:
-        """Make table, index and the columns of newer versions where they are missing; two meters may do so at once."""
-        with self.engine.begin() as connection:
-            if self.engine.dialect.name == "postgresql":  # where IF NOT EXISTS does not hold against another transaction
-                connection.execute(select(func.pg_advisory_xact_lock(CREATION_LOCK)))
-            connection.execute(CreateTable(calls, if_not_exists=True))
-            connection.execute(CreateIndex(by_tenant_and_time, if_not_exists=True))
-            there = {column["name"] for column in inspect(connection).get_columns(calls.name)}
-            for column in calls.columns:
-                if column.name not in there:
-                    definition = CreateColumn(column).compile(dialect=self.engine.dialect)
-                    connection.execute(text(f"ALTER TABLE {calls.name} ADD COLUMN {definition}"))
+    def create(self) -> list[str]:
+        """Bring the tables to this version; the steps taken. Two meters may do so at once. Raises SQLAlchemyError."""
+        return migrate(self.engine, SCHEMA)
 
     def record(self, rows: Sequence[Row], doubted: Container[str] | None = None) -> list[bool]:
         """Write rows in one transaction. For each, whether it stands now, or a later version of the same call does.

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import delete, select, text
+from sqlalchemy import delete, select
 from sqlalchemy.exc import OperationalError
 
 from contracts.attempt import AttemptFinishedV1
@@ -272,17 +272,6 @@ def test_without_its_driver_postgresql_is_refused_with_the_extra_to_install() ->
     done = subprocess.run([sys.executable, "-c", blocked], capture_output=True, text=True, timeout=60, check=False, cwd=ROOT)
     assert done.returncode == 1
     assert "pip install 'headrace[postgres]'" in done.stderr.splitlines()[-1]
-
-
-def test_a_ledger_of_an_older_version_gets_the_columns_that_it_lacks(ledger: Ledger, ledger_url: str) -> None:
-    write(ledger, attempt("old", cost="1"))
-    with ledger.engine.begin() as connection:
-        connection.execute(text("ALTER TABLE calls DROP COLUMN repriced_at"))
-    newer = Ledger(ledger_url)
-    newer.create()
-    write(newer, attempt("new", cost="2"))
-    assert asked(newer)["total_usd"] == "3"
-    newer.close()
 
 
 def test_an_event_made_of_a_row_makes_the_same_row(ledger: Ledger) -> None:
