@@ -123,16 +123,16 @@ def _table(groups: list[str], answer: dict[str, Any]) -> Table:
     return table
 
 
-async def ask_meter(bus: Bus, question: dict[str, Any]) -> dict[str, Any]:
-    """The ledger's rows and their total. Raises Failure when no meter answers."""
+async def ask_meter(bus: Bus, question: dict[str, Any], about: str = "cost") -> dict[str, Any]:
+    """The ledger's rows and their total, or what else the meter knows about. Raises Failure when no meter answers."""
     try:
-        reply = await bus.request(bus.subjects.query("cost"), json.dumps(question).encode(), timeout_s=ANSWER_TIMEOUT_S)
+        reply = await bus.request(bus.subjects.query(about), json.dumps(question).encode(), timeout_s=ANSWER_TIMEOUT_S)
     except Unavailable as error:
         raise Failure("no meter answers on this server: start one with 'headrace up' or 'python -m services.meter'") from error
     try:
         answer = json.loads(reply.data)
     except ValueError as error:
         raise Failure(f"the meter's answer is not JSON: {reply.data[:200]!r}") from error
-    if "rows" not in answer:
-        raise Failure(f"the meter refused: {answer.get('error', answer)}")
+    if "error" in answer:
+        raise Failure(f"the meter refused: {answer['error']}")
     return dict(answer)

@@ -5,7 +5,25 @@ from typing import Annotated
 
 import typer
 
-from cli import asking, backups, configuring, costs, dead, doctor, migrating, models, providers, publishing, replaying, results, tracing, up, upgrading, watch
+from cli import (
+    analyzing,
+    asking,
+    backups,
+    configuring,
+    costs,
+    dead,
+    doctor,
+    migrating,
+    models,
+    providers,
+    publishing,
+    replaying,
+    results,
+    tracing,
+    up,
+    upgrading,
+    watch,
+)
 from cli.session import Session
 from observability.logs import configure_logs
 
@@ -37,7 +55,7 @@ def global_options(
     context.obj = Session(nats=nats, creds=creds, tls_ca=tls_ca, tls_cert=tls_cert, tls_key=tls_key, tenant_given=tenant, json=json)
 
 
-for module in (up, asking, publishing, replaying, results, watch, tracing, models, doctor, upgrading, backups):
+for module in (up, asking, publishing, replaying, results, watch, tracing, analyzing, models, doctor, upgrading, backups):
     module.register(app)
 app.add_typer(costs.app, name="cost")
 app.add_typer(dead.app, name="dead")

@@ -32,6 +32,7 @@ def build(app: Application, settings: MeterSettings) -> None:
     app.on_start(begin)
     app.consume("ATTEMPTS", "meter", handlers.on_attempt, service="meter", slots=settings.slots)
     app.query("cost", handlers.on_question)
+    app.query("analysis", handlers.on_analysis)
     app.query("ledger", handlers.on_whereabouts)
     app.on_stop(handlers.close)
 

@@ -2,22 +2,27 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 import structlog
 from pydantic import ValidationError
+from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from bus.connection import Bus
 from bus.delivery import Delivery
 from bus.errors import Reject, Retry
 from contracts.cost import CostRecordedV1
+from services.meter.analysis.answer import analysed
 from services.meter.counting import count
 from services.meter.entries import Metered, Row, cost_of_row, recorded, row_of_cost
 from services.meter.ledger import Ledger, key_of, version_of
-from services.meter.report import CostQuestion, report
+from services.meter.report import Choice, CostQuestion, report
 from storage.commits import GroupCommit
+
+Asked = TypeVar("Asked", bound=Choice)
 
 log = structlog.get_logger()
 
@@ -69,9 +74,16 @@ class Handlers:
 
     async def on_question(self, body: bytes) -> bytes:
         """Answer `{"by":[…],"since":…,"until":…,"tenant":…}` with rows and total, or `{"error":…}`."""
+        return await self._answer(body, CostQuestion, report)
+
+    async def on_analysis(self, body: bytes) -> bytes:
+        """Answer `{"since":…,"until":…,"tenant":…}` with figures and findings, or `{"error":…}`."""
+        return await self._answer(body, Choice, analysed)
+
+    async def _answer(self, body: bytes, asked: type[Asked], find: Callable[[Engine, Asked], dict[str, Any]]) -> bytes:
         try:
-            question = CostQuestion.model_validate_json(body or b"{}")
-            answer = await asyncio.to_thread(report, self._ledger.engine, question)
+            question = asked.model_validate_json(body or b"{}")
+            answer = await asyncio.to_thread(find, self._ledger.engine, question)
         except ValidationError as error:
             answer = {"error": "; ".join(f"{'.'.join(map(str, each['loc'])) or 'question'}: {each['msg']}" for each in error.errors())}
         except SQLAlchemyError as error:

@@ -72,6 +72,20 @@ def test_results_trace_and_cost_tell_of_a_request(up: Running, tmp_path: Path) -
     assert float(costs["total_usd"]) > 0
 
 
+def test_analyze_tells_of_the_calls_and_has_nothing_to_complain_of(up: Running) -> None:
+    assert headrace("ask", "Hi", "--nats", up.url).returncode == 0
+    deadline = time.monotonic() + 30
+    while not (found := json.loads(headrace("analyze", "--since", "1h", "--json", "--nats", up.url).stdout))["calls"] and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert (found["findings"], found["providers"][0]["state"], found["models"][0]["model"]) == ([], "healthy", "gpt-4o-mini")
+    assert 0 < found["providers"][0]["p50_s"] <= found["providers"][0]["p99_s"] < 60
+    shown = headrace("analyze", "--nats", up.url)
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert "priced/gpt-4o-mini" in shown.stdout
+    nobody = json.loads(headrace("analyze", "--json", "--tenant", "nobody", "--nats", up.url).stdout)
+    assert (nobody["calls"], nobody["providers"]) == (0, [])
+
+
 @pytest.mark.parametrize("command", [("results", "no-such"), ("trace", "no-such"), ("dead", "show", "no-such")])
 def test_what_is_not_there_exits_1_and_says_so(up: Running, command: tuple[str, ...]) -> None:
     done = headrace(*command, "--nats", up.url)

@@ -1,0 +1,1 @@
+"""What the ledger says of how the calls went: figures, and what a person should look at."""
