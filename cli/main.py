@@ -9,6 +9,7 @@ from cli import (
     analyzing,
     asking,
     backups,
+    benching,
     configuring,
     costs,
     dead,
@@ -55,7 +56,7 @@ def global_options(
     context.obj = Session(nats=nats, creds=creds, tls_ca=tls_ca, tls_cert=tls_cert, tls_key=tls_key, tenant_given=tenant, json=json)
 
 
-for module in (up, asking, publishing, replaying, results, watch, tracing, analyzing, models, doctor, upgrading, backups):
+for module in (up, asking, publishing, replaying, results, watch, tracing, analyzing, benching, models, doctor, upgrading, backups):
     module.register(app)
 app.add_typer(costs.app, name="cost")
 app.add_typer(dead.app, name="dead")

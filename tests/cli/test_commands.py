@@ -4,6 +4,7 @@ import asyncio
 import json
 import signal
 import time
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -70,6 +71,24 @@ def test_results_trace_and_cost_tell_of_a_request(up: Running, tmp_path: Path) -
     costs = json.loads(headrace("cost", "--by", "tenant,model,day", "--json", "--nats", up.url).stdout)
     assert costs["rows"][0]["tenant"] == "default"
     assert float(costs["total_usd"]) > 0
+
+
+def test_bench_measures_a_running_pipeline(up: Running) -> None:
+    done = headrace("bench", "--requests", "30", "--concurrency", "5", "--lane", "bulk", "--json", "--nats", up.url)
+    found = json.loads(done.stdout)
+    assert (done.returncode, found["failures"], found["statuses"]) == (0, 0, {"succeeded": 30})
+    assert 0 < found["p50_s"] <= found["p95_s"] <= found["p99_s"] <= found["max_s"] <= found["seconds"]
+    assert found["results_per_s"] == pytest.approx(30 / found["seconds"], rel=0.05)
+    assert found["cost_known_usd"] == f"{30 * Decimal('0.000366'):f}"
+    results = json.loads(headrace("results", "--since", "10m", "--json", "--nats", up.url).stdout)
+    assert [result["lane"] for result in results if result["request_id"].startswith(found["id"])] == ["bulk"] * 30
+
+
+def test_bench_counts_what_fails_and_exits_1(up: Running) -> None:
+    done = headrace("bench", "--requests", "3", "--model", "priced/none", "--nats", up.url)
+    assert done.returncode == 1
+    assert "3 refused" in done.stdout
+    assert "3 no_candidate (model)" in done.stdout
 
 
 def test_analyze_tells_of_the_calls_and_has_nothing_to_complain_of(up: Running) -> None:

@@ -114,7 +114,7 @@ def large_calls(name: str, group: Group) -> Iterator[Finding]:
             group.large,
             LARGE_TOKENS,
             what,
-            "shorten prompts or set 'max_tokens'; switch prompt caching on where the beginnings repeat",
+            "shorten prompts or set 'max_output_tokens'; switch prompt caching on where the beginnings repeat",
         )
 
 
