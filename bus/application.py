@@ -109,6 +109,14 @@ class Application:
 
         self.broker.subscriber(self.bus.subjects.query(what), queue=what)(answer)
 
+    def query_of_tenants(self, what: str, handler: Callable[[str, bytes], Awaitable[bytes]]) -> None:
+        """Answer request/reply on `<root>.v1.query.<what>.<tenant>`: the subject names the tenant, so that permissions hold it."""
+
+        async def answer(message: NatsMessage) -> bytes:
+            return await handler(message.raw_message.subject.rpartition(".")[2], message.body)
+
+        self.broker.subscriber(self.bus.subjects.query(f"{what}.*"), queue=what)(answer)
+
     async def run(self) -> None:
         """Run until SIGTERM or SIGINT. Raises SystemExit with the reason when background work failed: its supervisor must see it."""
         try:

@@ -31,6 +31,8 @@ def named(delivery: Delivery) -> tuple[str | None, str | None]:
     tokens = delivery.tokens
     if tokens[0] == "request":
         return (tokens[1] if len(tokens) > 1 and TENANT.match(tokens[1]) else None), None
+    if tokens[0] == "document":
+        return (tokens[1] if TENANT.match(tokens[1]) else None), None
     at = REQUEST_TOKENS.get(tokens[0])
     if at is None or len(tokens) <= at[1]:
         return None, None

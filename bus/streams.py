@@ -49,6 +49,7 @@ def streams(root: str = "llm", replicas: int = 1) -> dict[str, StreamConfig]:
             republish=RePublish(src=p + "result.*.*", dest=p + "result.{{wildcard(1)}}.{{wildcard(2)}}"),
         ),
         StreamConfig(name="COSTS", subjects=[p + "cost.*"], retention=keep, max_age=365 * 24 * HOUR_S, duplicate_window=120),
+        StreamConfig(name="DOCUMENTS", subjects=[p + "document.*.*.*"], retention=keep, max_msgs_per_subject=1, discard=DiscardPolicy.OLD, allow_msg_ttl=True),
         StreamConfig(name="NOTICES", subjects=[p + "notice.*.*"], retention=keep, max_age=7 * 24 * HOUR_S, max_bytes=256 << 20),
         StreamConfig(name="DEAD_LETTERS", subjects=[p + "dead.*.*"], retention=keep, max_age=90 * 24 * HOUR_S, duplicate_window=120),
     ]
@@ -98,6 +99,8 @@ def consumers(root: str = "llm") -> dict[str, Consumer]:
         declared.append(Consumer("ATTEMPTS", f"router-failed-{served}", (p + f"attempt.failed.{served}.>",)))
         declared.append(Consumer("ATTEMPTS", f"validator-{served}", (p + f"attempt.answered.{served}.>", p + f"attempt.late.{served}.>")))
     declared.append(Consumer("ATTEMPTS", "meter", (p + "attempt.>",), max_ack_pending=4000))
+    declared.append(Consumer("DOCUMENTS", "indexer-documents", (p + "document.>",)))
+    declared.append(Consumer("RESULTS", "indexer-results", (p + "result.>",)))
     return {consumer.durable: consumer for consumer in declared}
 
 

@@ -92,6 +92,9 @@ class Subjects:
     def result(self, tenant: str, request_id: str) -> str:
         return f"{self.prefix}result.{tenant}.{request_id}"
 
+    def document(self, tenant: str, collection: str, document_id: str) -> str:
+        return f"{self.prefix}document.{tenant}.{collection}.{document_id}"
+
     def cost(self, tenant: str) -> str:
         return f"{self.prefix}cost.{tenant}"
 

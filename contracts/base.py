@@ -4,16 +4,30 @@ import re
 from decimal import Decimal
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, PlainSerializer, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainSerializer, StringConstraints
 from pydantic.config import ExtraValues
 
 TENANT = re.compile(r"^[a-z0-9_-]{1,32}\Z")
 REQUEST_ID = re.compile(r"^[A-Za-z0-9_-]{1,64}\Z")
+DOCUMENT_ID = REQUEST_ID
 PROVIDER_ID = re.compile(r"^[a-z0-9_-]{1,32}\Z")
 
 Tenant = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{1,32}$")]
 RequestId = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 ProviderId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{1,32}$")]
+DocumentId = RequestId
+"""Of collections too: both are tokens of a subject."""
+MetadataText = Annotated[str, StringConstraints(max_length=256)]
+
+
+def _metadata_bytes(value: dict[str, str]) -> dict[str, str]:
+    for key, text in value.items():
+        if len(key.encode()) > 256 or len(text.encode()) > 256:
+            raise ValueError(f"key {key[:32]!r}: keys and values are at most 256 bytes each")
+    return value
+
+
+Metadata = Annotated[dict[MetadataText, MetadataText], Field(max_length=16), AfterValidator(_metadata_bytes)]
 
 
 def plain_decimal(value: Decimal) -> str:

@@ -19,10 +19,12 @@ from .config import ConfigV1
 from .cost import CostRecordedV1
 from .dead_letter import DeadLetterV1
 from .delta import DeltaV1
+from .document import DocumentV1
 from .health import ModelListingV1, ProviderHealthV1
 from .notice import NoticeV1
 from .request import ChatRequestV1, EmbedRequestV1
 from .result import ResultV1
+from .search import FoundV1, IndexedV1, IndexQuestionV1, SearchV1
 from .verdict import RepairOrderedV1
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -40,6 +42,11 @@ MESSAGES: Mapping[str, type[BaseModel]] = MappingProxyType(
         "result": ResultV1,
         "cost": CostRecordedV1,
         "cancel": CancelV1,
+        "document": DocumentV1,
+        "search": SearchV1,
+        "found": FoundV1,
+        "index_question": IndexQuestionV1,
+        "indexed": IndexedV1,
         "notice": NoticeV1,
         "dead_letter": DeadLetterV1,
         "config": ConfigV1,

@@ -2,11 +2,11 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import AwareDatetime, Field, StringConstraints, field_validator
+from pydantic import AwareDatetime, Field, field_validator
 
-from .base import Closed, RequestId, Tenant
+from .base import Closed, Metadata, RequestId, Tenant
 from .content import ChatMessageV1, ToolChoice, ToolV1
 
 Lane = Literal["interactive", "standard", "bulk", "batch"]
@@ -14,8 +14,6 @@ LANES: tuple[Lane, ...] = ("interactive", "standard", "bulk", "batch")
 DEFAULT_TIMEOUT_S: dict[str, float] = {"interactive": 120, "standard": 3600, "bulk": 86400, "batch": 86400}
 MAX_TIMEOUT_S = 86400
 """A deadline lies at most a day after the moment the bus stored the request."""
-
-MetadataText = Annotated[str, StringConstraints(max_length=256)]
 
 
 class RequestFields(Closed):
@@ -29,7 +27,7 @@ class RequestFields(Closed):
     deadline: AwareDatetime | None = None
     timeout_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     max_cost_usd: Decimal | None = Field(default=None, ge=0, allow_inf_nan=False)
-    metadata: dict[MetadataText, MetadataText] = Field(default_factory=dict, max_length=16)
+    metadata: Metadata = Field(default_factory=dict)
     provider_options: dict[str, dict[str, Any]] = Field(default_factory=dict)
     replay_of: RequestId | None = None
 
@@ -38,14 +36,6 @@ class RequestFields(Closed):
     def _rfc3339_only(cls, value: object) -> object:
         if value is not None and not isinstance(value, (str, datetime)):
             raise ValueError("give an RFC 3339 date-time with an offset, like '2026-12-01T12:00:00Z'")
-        return value
-
-    @field_validator("metadata")
-    @classmethod
-    def _metadata_bytes(cls, value: dict[str, str]) -> dict[str, str]:
-        for key, text in value.items():
-            if len(key.encode()) > 256 or len(text.encode()) > 256:
-                raise ValueError(f"key {key[:32]!r}: keys and values are at most 256 bytes each")
         return value
 
     @field_validator("id")

@@ -6,11 +6,11 @@ from bus.subjects import Subjects
 
 PRODUCER, CONSUMER, OPERATOR = "producer", "consumer", "operator"
 USERS = (PRODUCER, CONSUMER, OPERATOR)
-ROUTER, ADAPTERS, VALIDATOR, METER = "router", "adapter", "validator", "meter"
-SERVICES = (ROUTER, ADAPTERS, VALIDATOR, METER)
+ROUTER, ADAPTERS, VALIDATOR, METER, INDEXER = "router", "adapter", "validator", "meter", "indexer"
+SERVICES = (ROUTER, ADAPTERS, VALIDATOR, METER, INDEXER)
 
 DIRECT_GET = "$JS.API.DIRECT.GET."
-PUBLISH_ACK, RESULT_REPLY, QUERY_REPLY = "publishAck", "storedResult", "answer"
+PUBLISH_ACK, RESULT_REPLY, QUERY_REPLY, FOUND, INDEXED = "publishAck", "storedResult", "answer", "searchAnswer", "indexAnswer"
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,16 @@ def _asked(s: Subjects) -> tuple[Channel, ...]:
             (PRODUCER,),
             (ROUTER,),
             "REQUESTS",
+            PUBLISH_ACK,
+        ),
+        Channel(
+            "document",
+            s.document(TENANT, "{collection}", "{document_id}"),
+            ("document",),
+            "A document to be found by search, replaced or taken out: the last one stored on a subject holds.",
+            (PRODUCER,),
+            (INDEXER,),
+            "DOCUMENTS",
             PUBLISH_ACK,
         ),
         Channel("cancel", s.cancel(TENANT, REQUEST_ID), ("cancel",), "Ends a request, begun or not.", (PRODUCER,), (ROUTER, ADAPTERS), "CANCELS", PUBLISH_ACK),
@@ -127,7 +137,7 @@ def _answered(s: Subjects) -> tuple[Channel, ...]:
             ("result",),
             "How a request ended, heard once by a plain subscription. Subscribe before you publish, or read what is stored: `resultByDirectGet`.",
             (),
-            (CONSUMER,),
+            (CONSUMER, INDEXER),
             "RESULTS",
         ),
         Channel(
@@ -139,6 +149,17 @@ def _answered(s: Subjects) -> tuple[Channel, ...]:
             (),
             None,
             RESULT_REPLY,
+        ),
+        Channel("search", s.query("search." + TENANT), ("search",), "Looks for documents and results of the tenant.", (CONSUMER,), (INDEXER,), None, FOUND),
+        Channel(
+            "indexed",
+            s.query("indexed." + TENANT),
+            ("index_question",),
+            "How far the tenant's documents are indexed, and which ones stand.",
+            (PRODUCER,),
+            (INDEXER,),
+            None,
+            INDEXED,
         ),
         Channel("cost", s.cost(TENANT), ("cost",), "What one call cost. Keep the last of a `call_id`.", (METER,), (OPERATOR,), "COSTS"),
     )
@@ -203,6 +224,8 @@ def _replies() -> tuple[Channel, ...]:
     return (
         Channel(PUBLISH_ACK, None, ("publish_ack",), "The server's answer to a publish: stored, or why not."),
         Channel(RESULT_REPLY, None, ("result", "not_found"), "The answer to a direct get."),
+        Channel(FOUND, None, ("found",), "What a search found."),
+        Channel(INDEXED, None, ("indexed",), "How far the indexer is."),
         Channel(QUERY_REPLY, None, ("answer",), "The answer to a question."),
     )
 
@@ -210,6 +233,8 @@ def _replies() -> tuple[Channel, ...]:
 PARAMETERS: dict[str, str] = {
     "tenant": "Who pays and who may read: ^[a-z0-9_-]{1,32}$",
     "request_id": "The request's id, its idempotency key: ^[A-Za-z0-9_-]{1,64}$",
+    "collection": "What the document belongs to, a name of the producer's: ^[A-Za-z0-9_-]{1,64}$",
+    "document_id": "The document's id, unique in its collection: ^[A-Za-z0-9_-]{1,64}$",
     "kind": "What is asked for",
     "lane": "How urgent it is",
     "provider": "A provider of the configuration, or `later`: ^[a-z0-9_-]{1,32}$",

@@ -1,7 +1,7 @@
 """An attempt as the ledger sees it: one call, what it used, what it cost and how we know."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -10,12 +10,12 @@ from contracts.base import Open
 from contracts.cost import CostRecordedV1
 from contracts.origin import OriginV1
 from contracts.outcome import AttemptSummaryV1, CostBasis, UsageV1
+from storage.texts import NO_NUL, utc_text
 
 Row = Mapping[str, Any]
 COPIED = ("call_id", "request_id", "tenant", "kind", "route", "lane", "provider", "model", "outcome", "basis", "price_version", "streamed", "late")
 """What stands in a row as it stands in the event."""
 USAGE = tuple(UsageV1.model_fields)
-PG_HAS_NO_NUL = str.maketrans({"\0": "\N{REPLACEMENT CHARACTER}"})
 
 
 class Metered(Open):
@@ -86,8 +86,8 @@ def row_of_cost(event: CostRecordedV1) -> dict[str, Any]:
         **{name: getattr(event.usage, name) for name in USAGE},
         "requested_at": occurred_at if event.requested_at is None else utc_text(event.requested_at),
         "n": int(number) if number.isdecimal() else 0,
-        "response_model": event.response_model and event.response_model.translate(PG_HAS_NO_NUL),
-        "metadata": {key.translate(PG_HAS_NO_NUL): value.translate(PG_HAS_NO_NUL) for key, value in event.metadata.items()},
+        "response_model": event.response_model and event.response_model.translate(NO_NUL),
+        "metadata": {key.translate(NO_NUL): value.translate(NO_NUL) for key, value in event.metadata.items()},
         "cost_usd": None if event.cost_usd is None else f"{event.cost_usd:f}",
         "estimated": event.basis == "estimate",
         "repriced_at": None if event.repriced_at is None else utc_text(event.repriced_at),
@@ -99,9 +99,3 @@ def row_of_cost(event: CostRecordedV1) -> dict[str, Any]:
 def cost_of_row(row: Row) -> CostRecordedV1:
     """The event that tells what stands in the ledger."""
     return CostRecordedV1.model_validate({**row, "usage": {name: row[name] for name in USAGE}})
-
-
-def utc_text(moment: datetime) -> str:
-    """`2026-11-21T12:00:00.000000Z`."""
-    aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-    return aware.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"

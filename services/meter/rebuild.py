@@ -12,8 +12,9 @@ from bus.connection import Bus
 from bus.reading import extent, pages
 from bus.stored import Stored
 from contracts.cost import CostRecordedV1
-from services.meter.entries import Metered, row_of, row_of_cost, utc_text
+from services.meter.entries import Metered, row_of, row_of_cost
 from services.meter.ledger import Ledger
+from storage.texts import utc_text
 
 COSTS_PAGE = 1000
 ATTEMPTS_PAGE = 128

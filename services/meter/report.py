@@ -8,9 +8,9 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from sqlalchemy import ColumnElement, Engine, RowMapping, func, select
 
-from services.meter.entries import utc_text
 from services.meter.ledger import calls
 from storage.database import exact_sum
+from storage.texts import utc_text
 
 DIMENSIONS = ("tenant", "provider", "model", "day", "route", "lane", "kind")
 METADATA = "metadata."

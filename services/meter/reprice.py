@@ -9,9 +9,10 @@ from sqlalchemy import ColumnElement, tuple_
 
 from bus.connection import Bus
 from catalog.models import Catalog
-from services.meter.entries import Row, cost_of_row, utc_text
+from services.meter.entries import Row, cost_of_row
 from services.meter.ledger import Ledger, calls
 from services.meter.repricing import Comparison, Repriced, Sums, decide
+from storage.texts import utc_text
 
 MOMENT = timedelta(microseconds=1)
 Filters = list[ColumnElement[bool]]

@@ -17,6 +17,7 @@ EACH = {
     "DELTAS": S.delta("acme", "job-1"),
     "RESULTS": S.settle("acme", "job-1"),
     "COSTS": S.cost("acme"),
+    "DOCUMENTS": S.document("acme", "handbook", "page-7"),
     "NOTICES": S.notice("warning", "conflict"),
     "DEAD_LETTERS": S.dead("router", None),
 }

@@ -20,10 +20,11 @@ from sqlalchemy.exc import OperationalError
 
 from contracts.attempt import AttemptFinishedV1
 from services.meter.app import open_ledger
-from services.meter.entries import cost_of_row, row_of, row_of_cost, utc_text
+from services.meter.entries import cost_of_row, row_of, row_of_cost
 from services.meter.ledger import Ledger, calls, key_of
 from services.meter.report import CostQuestion, report
 from storage.commits import GroupCommit
+from storage.texts import utc_text
 from tests.support.processes import ROOT
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)

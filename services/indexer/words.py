@@ -1,0 +1,93 @@
+"""Full text: FTS5 in SQLite, one table a tenant; tsvector in PostgreSQL. Whatever a person types is looked for and never read as syntax."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Protocol
+
+from sqlalchemy import Connection, Engine, Select, func, literal_column, select, text
+
+from services.indexer.tables import chunks
+
+Chunk = tuple[int, str]
+"""Its number and text."""
+
+
+class Words(Protocol):
+    """The words of one database's chunks."""
+
+    def prepare(self, connection: Connection) -> None:
+        """Make what belongs to all tenants."""
+
+    def add(self, connection: Connection, tenant: int, added: Sequence[Chunk]) -> None:
+        """These chunks are new; their rows are written."""
+
+    def remove(self, connection: Connection, tenant: int, removed: Sequence[Chunk]) -> None:
+        """These chunks go; their rows still stand."""
+
+    def find(self, connection: Connection, tenant: int, words: Sequence[str], among: Select[Any] | None, limit: int) -> list[int]:
+        """Chunks that have any of the words, the best first; `among`: only these."""
+
+
+def words_in(engine: Engine) -> Words:
+    return SqliteWords() if engine.dialect.name == "sqlite" else PostgresWords()
+
+
+class SqliteWords:
+    """A table for each tenant: how rare a word is in one tenant's texts says nothing about another's, and large tenants do not slow small ones."""
+
+    def prepare(self, connection: Connection) -> None:
+        pass
+
+    def add(self, connection: Connection, tenant: int, added: Sequence[Chunk]) -> None:
+        table = _table(tenant)
+        connection.execute(text(f"CREATE VIRTUAL TABLE IF NOT EXISTS {table} USING fts5(text, content='', tokenize='unicode61 remove_diacritics 2')"))
+        connection.execute(text(f"INSERT INTO {table} (rowid, text) VALUES (:number, :text)"), _parameters(added))
+
+    def remove(self, connection: Connection, tenant: int, removed: Sequence[Chunk]) -> None:
+        table = _table(tenant)
+        connection.execute(text(f"INSERT INTO {table} ({table}, rowid, text) VALUES ('delete', :number, :text)"), _parameters(removed))
+
+    def find(self, connection: Connection, tenant: int, words: Sequence[str], among: Select[Any] | None, limit: int) -> list[int]:
+        table = _table(tenant)
+        if not words or connection.execute(text("SELECT 1 FROM sqlite_master WHERE name = :name"), {"name": table}).first() is None:
+            return []
+        matches = text(f"{table} MATCH :words").bindparams(words=" OR ".join(f'"{word}"' for word in words))
+        wanted: Select[Any] = select(literal_column("rowid")).select_from(text(table)).where(matches)
+        if among is not None:
+            wanted = wanted.where(literal_column("+rowid").in_(among))  # the plus: else FTS5 runs the whole match once for each of them
+        return [number for (number,) in connection.execute(wanted.order_by(text("rank")).limit(limit))]
+
+
+class PostgresWords:
+    """An expression index over the chunks: their rows are all there is to keep."""
+
+    def prepare(self, connection: Connection) -> None:
+        connection.execute(text(f"CREATE INDEX IF NOT EXISTS index_chunks_words ON {chunks.name} USING gin (to_tsvector('simple'::regconfig, text))"))
+
+    def add(self, connection: Connection, tenant: int, added: Sequence[Chunk]) -> None:
+        pass
+
+    def remove(self, connection: Connection, tenant: int, removed: Sequence[Chunk]) -> None:
+        pass
+
+    def find(self, connection: Connection, tenant: int, words: Sequence[str], among: Select[Any] | None, limit: int) -> list[int]:
+        if not words:
+            return []
+        simple = text("'simple'::regconfig")
+        document = func.to_tsvector(simple, chunks.c.text)
+        question: Any = func.plainto_tsquery(simple, words[0])
+        for word in words[1:]:
+            question = question.op("||")(func.plainto_tsquery(simple, word))
+        wanted = select(chunks.c.number).where(chunks.c.tenant == tenant, document.op("@@")(question))
+        if among is not None:
+            wanted = wanted.where(chunks.c.number.in_(among))
+        best = func.ts_rank_cd(document, question, 1).desc()
+        return list(connection.execute(wanted.order_by(best, chunks.c.number).limit(limit)).scalars())
+
+
+def _table(tenant: int) -> str:
+    """Made from our own number of a tenant, never from its name."""
+    return f"index_words_{int(tenant)}"
+
+
+def _parameters(some: Iterable[Chunk]) -> list[dict[str, Any]]:
+    return [{"number": number, "text": text} for number, text in some]
