@@ -13,7 +13,7 @@ STREAM = "DEAD_LETTERS"
 PAGE = 256
 CLOCKS = timedelta(minutes=1)
 """How far the clocks of a cluster's servers may be apart."""
-SOURCES = frozenset({"REQUESTS", "CANCELS", "CALLS", "ATTEMPTS", "VERDICTS", "RESULTS"})
+SOURCES = frozenset({"REQUESTS", "CANCELS", "CALLS", "ATTEMPTS", "VERDICTS", "RESULTS", "DOCUMENTS"})
 """Streams that services read. A stream that is not there would answer no direct get."""
 
 

@@ -95,9 +95,9 @@ async def _wait(bus: Bus, tenant: str, sequences: list[int], timeout_s: float) -
             if seen != (done, answer.without_vector):
                 seen, since = (done, answer.without_vector), loop.time()
             elif loop.time() - since > timeout_s:
-                raise Failure(
-                    f"the indexer stands still since {timeout_s:g} s: {len(sequences) - done} documents and the vectors of {answer.without_vector} chunks wait; see its log"
-                )
+                waiting = f"{len(sequences) - done} documents and the vectors of {answer.without_vector} chunks wait"
+                raise Failure(f"the indexer stands still since {timeout_s:g} s: {waiting}; see its log")
+
             await asyncio.sleep(LOOK_S)
 
 

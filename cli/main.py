@@ -14,12 +14,14 @@ from cli import (
     costs,
     dead,
     doctor,
+    indexing,
     migrating,
     models,
     providers,
     publishing,
     replaying,
     results,
+    searching,
     tracing,
     up,
     upgrading,
@@ -56,7 +58,7 @@ def global_options(
     context.obj = Session(nats=nats, creds=creds, tls_ca=tls_ca, tls_cert=tls_cert, tls_key=tls_key, tenant_given=tenant, json=json)
 
 
-for module in (up, asking, publishing, replaying, results, watch, tracing, analyzing, benching, models, doctor, upgrading, backups):
+for module in (up, asking, publishing, replaying, results, watch, tracing, searching, indexing, analyzing, benching, models, doctor, upgrading, backups):
     module.register(app)
 app.add_typer(costs.app, name="cost")
 app.add_typer(dead.app, name="dead")
