@@ -91,6 +91,7 @@ async def publish_result(bus: Bus, outcome: ResultV1) -> bool:
         annotate({"headrace.result.first": False})
         return False
     annotate({"headrace.result.status": outcome.status})
+    annotate({"headrace.result.status": outcome.status})
     if metrics.recorded() and outcome.requested_at is not None:
         waited_s = (datetime.now(UTC) - outcome.requested_at).total_seconds()
         metrics.REQUEST_DURATION.record(max(0.0, waited_s), kind_label(outcome.kind), lane_label(outcome.lane), outcome.status)

@@ -12,7 +12,7 @@ from bus.delivery import Delivery
 from bus.errors import Exists
 from bus.subjects import Subjects
 from contracts.origin import OriginV1
-from observability.tracing import Fact, annotate, failed, span
+from observability.tracing import Fact, annotate, failed, recording, span
 
 NAMES = {"tenant": "headrace.tenant", "request_id": "headrace.request.id", "lane": "headrace.lane", "provider": "headrace.provider"}
 """What a subject tells, as attributes."""
@@ -54,6 +54,8 @@ def stored(stream: str, seq: int) -> None:
 
 def settled(how: Ending, error_type: str | None = None, **facts: Fact) -> None:
     """How a delivery was answered. Only what has an `error_type` has failed: a retry that was asked for has not."""
+    if not recording():
+        return
     annotate({"headrace.delivery.outcome": how, **{f"headrace.{name}": value for name, value in facts.items()}})
     if error_type is not None:
         failed(error_type)

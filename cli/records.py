@@ -51,7 +51,7 @@ async def events_of(bus: Bus, tenant: str, request_id: str) -> list[Event]:
     events += [_requested(request)] if request else []
     if events:
         events += await _dead(bus, tenant, request_id, min(event.at for event in events), request.seq if request else None)
-    return sorted(events, key=lambda event: event.at)
+    return sorted(events, key=lambda event: (event.at, event.what != "request"))
 
 
 def trace_id_of(events: Iterable[Event]) -> str | None:
@@ -114,15 +114,22 @@ def _call(stored: Stored) -> Event:
 
 
 def _waits(finished: Iterable[Stored], begun: Iterable[Event], calls: Iterable[Stored]) -> list[Event]:
-    """When calls that have left the bus had come into their queue: as long before they were begun as their attempts say that they waited."""
+    """When calls that have left the bus had come into their queue, as their attempts tell."""
     begun_at, there, waits = {event.n: event.at for event in begun}, {_last_number(stored.subject) for stored in calls}, []
     for stored in finished:
-        n, queue_s = _last_number(stored.subject), AttemptFinishedV1.model_validate_json(stored.body).queue_s
-        if queue_s is not None and n in begun_at and n not in there:
+        n, attempt = _last_number(stored.subject), AttemptFinishedV1.model_validate_json(stored.body)
+        if attempt.queue_s is not None and n in begun_at and n not in there:
             there.add(n)
-            queued_at = begun_at[n] - timedelta(seconds=queue_s)
-            waits.append(Event(queued_at, n, "queued", f"for its provider, {queue_s:.3f} s", {"queue_s": queue_s}))
+            at = min(max(_queued_at(attempt, begun_at[n]), attempt.origin.requested_at), begun_at[n])
+            waits.append(Event(at, n, "queued", f"for its provider, {attempt.queue_s:.3f} s", {"queue_s": attempt.queue_s}))
     return waits
+
+
+def _queued_at(attempt: AttemptFinishedV1, begun_at: datetime) -> datetime:
+    """Before it waited, and before it was dialled; one that was lost was dialled nobody knows how long."""
+    summary, waited = attempt.summary, timedelta(seconds=attempt.queue_s or 0)
+    lost = summary.outcome == "outcome_unknown" and not summary.duration_s
+    return begun_at - waited if lost else attempt.occurred_at - timedelta(seconds=summary.duration_s or 0) - waited
 
 
 async def _dead(bus: Bus, tenant: str, request_id: str, since: datetime, request_seq: int | None) -> list[Event]:

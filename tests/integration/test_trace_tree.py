@@ -11,8 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
+from bus.server import free_port
 from cli.records import Event, events_of
 from cli.show import console
 from cli.tracing import tree
@@ -88,8 +90,10 @@ async def travel(stack: Stack, theirs: Observed) -> None:
     outsider = theirs.outsider
     await outsider.answer("warm")
     await eventually(lambda: lent(outsider), 60, what="room for several calls")
-    await killed_in_mid_call(stack, theirs)
-    await repaired_by_another(stack, theirs)
+    port = free_port()
+    await killed_in_mid_call(stack, theirs, port)
+    await repaired_by_another(stack, theirs, port)
+    await cancelled(stack, theirs)
     await theirs.ask("failover", f"Hello {CANARY}", route="failover", metadata=METADATA)
     await theirs.ask("scheduled", f"{CANARY} [[status 429 x1]] [[retry_after 2 x1]]")
     await theirs.send("undecodable", b"no JSON at all")
@@ -102,21 +106,32 @@ async def travel(stack: Stack, theirs: Observed) -> None:
     await theirs.send("captured", {"id": "captured", "messages": said, "stream": True, "sampling": {"temperature": 0.5, "max_output_tokens": 7}}, "open")
     await outsider.result("scheduled", within_s=60)
     await theirs.ask("replayed", "Again", replay_of="scheduled")
-    for request_id in ("warm", "repair", "failover", "dead", "unsampled", "replayed", "killed"):
+    for request_id in ("warm", "repair", "cancelled", "failover", "dead", "unsampled", "replayed", "killed"):
         await outsider.result(request_id, within_s=90)
     await outsider.result("captured", "open")
 
 
-async def killed_in_mid_call(stack: Stack, theirs: Observed) -> None:
+async def killed_in_mid_call(stack: Stack, theirs: Observed, port: int) -> None:
+    outsider = theirs.outsider
     await theirs.ask("killed", f"{CANARY} [[stall x1]]")
     await eventually(lambda: stack.calls("killed"), 30)
     await asyncio.sleep(0.3)  # so long that whatever is sent before its parent has ended has been sent
     stack.kill("adapters-1")
-    stack.start("adapters-2")
+    await theirs.ask("expired", "Hello", timeout_s=0.5)
+    await outsider.result("expired", within_s=60)
+    stack.start("adapters-2", {"HEADRACE_PROBE_PORT": str(port)})
     await stack.ready("adapters-2")
 
 
-async def repaired_by_another(stack: Stack, theirs: Observed) -> None:
+async def cancelled(stack: Stack, theirs: Observed) -> None:
+    await theirs.ask("cancelled", "[[stall]]")
+    await eventually(lambda: stack.calls("cancelled"), 30)
+    with theirs.tracer.start_as_current_span("cancel") as span:
+        theirs.traces["cancel"] = f"{span.get_span_context().trace_id:032x}"
+        await theirs.outsider.js.publish("llm.v1.cancel.acme.cancelled", b"", headers=theirs.headers())
+
+
+async def repaired_by_another(stack: Stack, theirs: Observed, port: int) -> None:
     """The provider sleeps until there is a second adapter and the first one, told to leave, takes no more calls."""
     outsider = theirs.outsider
     assert stack.provider is not None
@@ -125,19 +140,16 @@ async def repaired_by_another(stack: Stack, theirs: Observed) -> None:
     await eventually(lambda: outsider.subjects("JOURNAL", "llm.v1.begun.acme.repair.>"), 30, what="the first call begun")
     stack.start("adapters-3")
     await stack.ready("adapters-3")
-    both = await pulls(outsider)
     stack.send(signal.SIGTERM, "adapters-2")
-
-    async def fewer() -> bool:
-        return await pulls(outsider) < both
-
-    await eventually(fewer, 30, what="one adapter fewer that pulls")
+    await eventually(lambda: leaving(port), 30, what="an adapter that takes no more calls")
     stack.provider.send(signal.SIGCONT)
     await outsider.result("repair", within_s=60)
 
 
-async def pulls(outsider: Outsider) -> int:
-    return (await outsider.js.consumer_info("CALLS", "adapter-fake-standard")).num_waiting or 0
+async def leaving(port: int) -> bool:
+    """Whether the process says that it stops: from then on it hands back whatever comes."""
+    async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/readyz") as answer:
+        return "stopping" in await answer.text()
 
 
 async def lent(outsider: Outsider) -> bool:
@@ -274,6 +286,28 @@ def test_a_dead_letter_is_in_the_trace_of_what_died_and_its_span_says_why(story:
     assert story.one("dead", "process call.fake.standard.acme.dead.1 by adapters !undecodable").facts["headrace.delivery.outcome"] == "rejected"
 
 
+def test_a_call_that_nobody_took_ends_in_the_trace_of_its_request(story: Story) -> None:
+    assert drawn(story.of("expired")) == [
+        *BEGIN,
+        *below(2, ["publish call.fake.standard.acme.expired.1", *below(1, failed("expired", 1))]),
+        *below(5, ["publish settle.acme.expired", "  read result"]),
+    ]
+    assert story.one("expired", "process attempt.failed.standard.acme.expired.1 by router").facts["headrace.result.status"] == "expired"
+
+
+def test_the_result_of_a_cancelled_request_ends_its_own_trace_not_that_of_the_cancel(story: Story) -> None:
+    """Router and adapter hear of a cancel at the same time: either may be the first to end the request, and the other's result is dropped."""
+    lines = drawn(story.of("cancelled"))
+    call = "call.fake.standard.acme.cancelled.1"
+    assert lines[:5] == [*BEGIN, *below(2, [f"publish {call}", f"  process {call} by adapters", "    chat small !cancelled"])]
+    assert [line.strip() for line in lines].count("read result") == 1
+    assert drawn(story.of("cancel")) == ["cancel", "  process cancel.acme.cancelled by router"]
+    links = story.one("cancel", "process cancel.acme.cancelled by router").links
+    known = {story.one("cancelled", f"publish {call}").span_id: "cancelled", story.one("cancelled", f"process {call} by adapters").span_id: "begun"}
+    assert {span_id: why for _, span_id, why in links}.items() <= known.items()
+    assert {trace_id for trace_id, *_ in links} <= {story.traces["cancelled"]}
+
+
 def test_no_span_is_an_orphan(story: Story) -> None:
     known = {span.span_id for span in story.spans}
     assert [label(span) for span in story.spans if span.parent_id and span.parent_id not in known] == []
@@ -282,7 +316,7 @@ def test_no_span_is_an_orphan(story: Story) -> None:
 def test_each_request_is_one_trace_and_its_result_names_it(story: Story) -> None:
     traces: dict[str, set[str]] = {}
     for span in story.spans:
-        if "headrace.request.id" in span.facts:
+        if "headrace.request.id" in span.facts and span.trace_id != story.traces["cancel"]:
             traces.setdefault(span.facts["headrace.request.id"], set()).add(span.trace_id)
     assert {name: found for name, found in traces.items() if len(found) != 1} == {}
     told = {name: {result["trace_id"]} for name, result in story.results.items() if name not in ("dead", "unsampled")}

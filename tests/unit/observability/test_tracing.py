@@ -2,9 +2,11 @@
 
 import asyncio
 import contextvars
+import json
 from collections.abc import Iterator
 
 import pytest
+import structlog
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -12,7 +14,8 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import SpanKind, StatusCode
 
 from observability import tracing
-from observability.tracing import current_trace, enter, received, span
+from observability.logs import configure_logs
+from observability.tracing import continued, current_trace, enter, link, received, span
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 SAMPLED = {"traceparent": f"00-{TRACE}-{PARENT}-01", "tracestate": "vendor=1"}
@@ -148,3 +151,48 @@ def test_a_trace_is_current_in_the_task_that_handles_its_message_and_in_no_other
         assert current_trace() is before
 
     contextvars.Context().run(asyncio.run, run())
+
+
+def test_work_that_no_delivery_began_goes_on_in_the_trace_of_a_stored_message(exported: InMemorySpanExporter) -> None:
+    def sweep() -> None:
+        with continued(SAMPLED), span("publish attempt", "producer"):
+            pass
+        assert current_trace() is None
+        with continued({}), span("publish attempt", "producer") as none:
+            assert none is None
+
+    contextvars.Context().run(sweep)
+    (publish,) = exported.get_finished_spans()
+    assert parent_of(publish) == PARENT
+
+
+def test_a_second_cause_is_a_link(exported: InMemorySpanExporter) -> None:
+    other = f"00-{TRACE}-{'b' * 16}-01"
+    enter(received(SAMPLED))
+    link({"traceparent": other}, "begun")  # no span is open
+    with span("process call", "consumer"):
+        link({"traceparent": other}, "begun")
+        link({}, "begun")
+    (process,) = exported.get_finished_spans()
+    assert [(f"{one.context.span_id:016x}", dict(one.attributes or {})) for one in process.links] == [("b" * 16, {"headrace.link": "begun"})]
+
+
+def test_an_expected_end_is_no_failure(exported: InMemorySpanExporter) -> None:
+    enter(received(SAMPLED))
+    with pytest.raises(KeyError), span("publish call", "producer", expected=(LookupError,)):
+        raise KeyError("exists")
+    (one,) = exported.get_finished_spans()
+    assert one.status.status_code is StatusCode.UNSET
+
+
+def test_a_log_line_names_the_trace_and_the_span_that_it_belongs_to(exported: InMemorySpanExporter, capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs("router")
+    try:
+        enter(received(SAMPLED))
+        with span("process call", "consumer"):
+            structlog.get_logger().warning("odd")
+        line = json.loads(capsys.readouterr().err)
+    finally:
+        structlog.reset_defaults()
+    (process,) = exported.get_finished_spans()
+    assert (line["trace_id"], line["span_id"]) == (TRACE, id_of(process))
