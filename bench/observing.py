@@ -19,8 +19,10 @@ from tests.support.otlp import silent_collector
 from tests.support.processes import Program
 from tests.support.stack import SERVICES
 
-WARM_UP, SETTLE_S = 500, 1.3
-"""Spans leave in batches, once a second: a burst is over when its spans are gone."""
+WARM_UP, BATCHED_S = 500, 1.2
+"""Spans leave in batches, once a second …"""
+QUIET_S, QUIET_SHARE, LONGEST_S = 0.5, 0.05, 60.0
+"""… and a burst is over when its services use so little of a core for so long, whatever else the machine does."""
 EXPORT_MS = 5000
 """Metrics are exported twelve times as often as by default, so that some bursts have their exports."""
 NOBODY = "http://127.0.0.1:9"
@@ -76,8 +78,19 @@ async def _burst(pipeline: Observed, name: str, requests: int) -> tuple[float, f
     before, began = pipeline.cpu_s(), time.perf_counter()
     await many(pipeline, name, requests)
     took_s = time.perf_counter() - began
-    await asyncio.sleep(SETTLE_S)
+    await _told_all(pipeline)
     return (pipeline.cpu_s() - before) / requests * 1e6, requests / took_s
+
+
+async def _told_all(pipeline: Observed) -> None:
+    """Wait until the services have nothing left to do: what one burst has to tell must not be paid for by the next."""
+    await asyncio.sleep(BATCHED_S)
+    async with asyncio.timeout(LONGEST_S):
+        while True:
+            before = pipeline.cpu_s()
+            await asyncio.sleep(QUIET_S)
+            if pipeline.cpu_s() - before < QUIET_S * QUIET_SHARE:
+                return
 
 
 def summary(found: Mapping[str, list[tuple[float, float]]]) -> dict[str, Any]:

@@ -71,7 +71,7 @@ async def bury(bus: Bus, delivery: Delivery, service: str, reason: str, message:
         # Base64 outgrew the payload limit: the source stream still has the bytes under source.sequence.
         await bus.publish(subject, letter.model_copy(update={"body_base64": ""}).model_dump_json().encode(), msg_id=letter.id)
     metrics.DEAD_LETTERS.add(1, service, reason)
-    log.error("dead_letter", id=letter.id, reason=reason, message=message)
+    log.error("dead_letter", id=letter.id, tenant=tenant, request_id=request_id, reason=reason, message=message)
 
 
 def _terminal(delivery: Delivery, tenant: str, request_id: str, service: str, message: str) -> ResultV1:

@@ -11,7 +11,7 @@ import structlog
 
 from bus.cloud_events import trace_headers
 from bus.connection import Bus
-from bus.dead_letters import bury
+from bus.dead_letters import bury, named
 from bus.delivery import Delivery, Handler
 from bus.errors import Reject, Retry, TooLarge, Unavailable
 from bus.notices import notify
@@ -60,7 +60,9 @@ async def _safely(bus: Bus, delivery: Delivery, handler: Handler, service: str) 
         return await _decide(bus, delivery, handler, service)
     except (Unavailable, nats.errors.Error, OSError) as error:
         settled("unanswered", type(error).__name__)
-        log.warning("bus_lost_while_answering", subject=delivery.tokens[0], seq=delivery.seq, error=repr(error))
+        tenant, request_id = named(delivery)
+        facts = {"tenant": tenant, "request_id": request_id, "subject": delivery.tokens[0], "seq": delivery.seq}
+        log.warning("bus_lost_while_answering", **facts, error=repr(error))
         return "unanswered"
 
 
@@ -87,7 +89,9 @@ async def _decide(bus: Bus, delivery: Delivery, handler: Handler, service: str) 
         delivery.ack(bus.nc)
         return "rejected"
     except Exception as error:  # the one place: a fault of ours is retried, then parked with its reason
-        log.error("handler_failed", service=service, stream=delivery.stream, seq=delivery.seq, deliveries=delivery.deliveries, exc_info=True)
+        tenant, request_id = named(delivery)
+        facts = {"tenant": tenant, "request_id": request_id, "stream": delivery.stream, "seq": delivery.seq, "deliveries": delivery.deliveries}
+        log.error("handler_failed", service=service, **facts, error=type(error).__name__, exc_info=True)
         settled("fault" if delivery.deliveries < MAX_DELIVERIES else "gave_up", type(error).__name__)
         if delivery.deliveries < MAX_DELIVERIES:
             delivery.nak(bus.nc, growing(delivery.deliveries))

@@ -69,7 +69,14 @@ class Handlers:
         if standing is None or version_of(standing) <= version_of(row):
             return
         event = cost_of_row(standing)
-        log.info("later_version_stands", call_id=event.call_id, late=event.late, repriced_at=standing["repriced_at"])
+        log.info(
+            "later_version_stands",
+            tenant=event.tenant,
+            request_id=event.request_id,
+            call_id=event.call_id,
+            late=event.late,
+            repriced_at=standing["repriced_at"],
+        )
         await self._bus.publish(self._bus.subjects.cost(event.tenant), event.model_dump_json().encode())  # told before: an id would make it a duplicate
 
     async def on_question(self, body: bytes) -> bytes:

@@ -38,14 +38,14 @@ class Handlers:
             case Fail(type, message) if not late:
                 await self._settle(attempt, failure(attempt, type, message, now))
             case Fail():
-                log.info("late_answer_not_acceptable", call_id=attempt.call_id)
+                log.info("late_answer_not_acceptable", **ids_of(attempt))
 
     async def _settle(self, attempt: AttemptFinishedV1, outcome: ResultV1) -> None:
         if await publish_result(self._bus, outcome):
             tell = log.debug if outcome.status == "succeeded" else log.info
-            tell("settled", call_id=attempt.call_id, status=outcome.status, error=outcome.error.type if outcome.error else None)
+            tell("settled", **ids_of(attempt), status=outcome.status, error=outcome.error.type if outcome.error else None)
         else:
-            log.debug("result_exists", call_id=attempt.call_id)
+            log.debug("result_exists", **ids_of(attempt))
 
     async def _order_repair(self, attempt: AttemptFinishedV1, problems: tuple[str, ...]) -> None:
         origin = attempt.origin
@@ -54,9 +54,14 @@ class Handlers:
         try:
             await self._bus.publish(subject, order.model_dump_json().encode(), none_on=subject)
         except Exists:
-            log.debug("verdict_exists", call_id=attempt.call_id)
+            log.debug("verdict_exists", **ids_of(attempt))
         else:
-            log.info("repair_ordered", call_id=attempt.call_id, repairs=attempt.slip.repairs, problems=len(problems))
+            log.info("repair_ordered", **ids_of(attempt), repairs=attempt.slip.repairs, problems=len(problems))
+
+
+def ids_of(attempt: AttemptFinishedV1) -> dict[str, str | int]:
+    """By which a line is found."""
+    return {"tenant": attempt.origin.tenant, "request_id": attempt.origin.request_id, "n": attempt.summary.n}
 
 
 def decode(body: bytes) -> AttemptFinishedV1:
