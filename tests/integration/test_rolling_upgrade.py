@@ -118,6 +118,7 @@ async def test_a_rolling_upgrade_and_its_rollback_under_load_lose_nothing_and_fa
             await loading
             await eventually(lambda: not load.open(), 60, 0.2, what="results")
             await outsider.idle("meter", "ATTEMPTS")
+            assert FIELD in _columns(stack.ledger), "the newer meters have migrated nothing"
             await _account(stack, outsider, load.asked)
             await _fit_the_old_schemas(outsider, load.calls)
     finally:
@@ -161,6 +162,14 @@ def _answered(ledger: Path) -> Counter[tuple[str, int, int]]:
     connection = sqlite3.connect(f"{ledger.as_uri()}?mode=ro", uri=True)
     try:
         return Counter(connection.execute("SELECT call_id, input_tokens, output_tokens FROM calls WHERE outcome = 'answered'").fetchall())
+    finally:
+        connection.close()
+
+
+def _columns(ledger: Path) -> set[str]:
+    connection = sqlite3.connect(f"{ledger.as_uri()}?mode=ro", uri=True)
+    try:
+        return {row[1] for row in connection.execute("PRAGMA table_info(calls)")}
     finally:
         connection.close()
 

@@ -1,4 +1,4 @@
-"""The next version of Headrace, made from this one: its messages have one optional field more, and its services write it."""
+"""The next version of Headrace, made from this one: its messages have one optional field more, its services write it, its ledger has a column more."""
 
 import re
 import shutil
@@ -16,6 +16,25 @@ KEPT_AS_COLUMNS = "class UsageV1("
 REQUEST = re.compile(r'^class RequestFields\(Closed\):\n(?:    """.*?"""\n\n?)?', re.MULTILINE | re.DOTALL)
 
 
+LAST_COLUMN = '    Column("repriced_at", String),  # when a re-pricing run corrected the cost\n'
+MIGRATION = """'''A column more.'''
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "{number}"
+down_revision = "{last}"
+
+
+def upgrade() -> None:
+    op.add_column("calls", sa.Column("{name}", sa.String))
+
+
+def downgrade() -> None:
+    op.drop_column("calls", "{name}")
+"""
+
+
 def next_version(folder: Path) -> Path:
     """A folder with the packages of version 2."""
     included = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["packages"]["find"]["include"]
@@ -30,7 +49,20 @@ def next_version(folder: Path) -> Path:
         file.write_text(text)
     if changed < 15:
         raise AssertionError(f"only {changed} messages were found: is their definition written otherwise now?")
+    _add_column(folder / "services" / "meter")
     return folder
+
+
+def _add_column(meter: Path) -> None:
+    """A migration of the next number."""
+    versions = meter / "migrations" / "versions"
+    last = max(file.name[:4] for file in versions.glob("0*.py"))
+    (versions / f"{int(last) + 1:04}_next.py").write_text(MIGRATION.format(number=f"{int(last) + 1:04}", last=last, name=FIELD))
+    ledger = meter / "ledger.py"
+    text = ledger.read_text()
+    if LAST_COLUMN not in text:
+        raise AssertionError(f"{LAST_COLUMN!r} is not in the ledger: what is its last column now?")
+    ledger.write_text(text.replace(LAST_COLUMN, f'{LAST_COLUMN}    Column("{FIELD}", String),\n'))
 
 
 def _with_field(found: "re.Match[str]") -> str:
