@@ -73,8 +73,8 @@ async def _backup(session: Session, folder: Path, chosen: list[str], with_databa
         from cli import databases  # SQLAlchemy takes a while that no other command should pay
 
         found = await databases.places(bus) if with_databases else []
-        manifests.begin(folder)
         positions = await saving.positions(bus, names)
+        manifests.begin(folder)
         streams: list[SavedStream] = []
         copies: list[SavedDatabase] = []
         with _bars() as bar:

@@ -43,6 +43,8 @@ def pods(overlay: str) -> Iterator[tuple[str, Document]]:
     """Kind/name and pod template of every workload."""
     for workload in of_kind(overlay, *WORKLOADS):
         yield f"{workload['kind']}/{workload['metadata']['name']}", workload["spec"]["template"]
+    for scheduled in of_kind(overlay, "CronJob"):
+        yield f"CronJob/{scheduled['metadata']['name']}", scheduled["spec"]["jobTemplate"]["spec"]["template"]
 
 
 def containers(overlay: str) -> Iterator[tuple[str, Document]]:

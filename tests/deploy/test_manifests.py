@@ -82,9 +82,10 @@ def test_secrets_are_named_and_never_kept_here(overlay: str) -> None:
 def test_what_a_pod_mounts_is_there(overlay: str) -> None:
     maps = {document["metadata"]["name"] for document in of_kind(overlay, "ConfigMap")}
     claims = {document["metadata"]["name"] for document in of_kind(overlay, "PersistentVolumeClaim")}
-    for workload in of_kind(overlay, "Deployment", "StatefulSet", "Job"):
-        spec = workload["spec"]["template"]["spec"]
-        own = {claim["metadata"]["name"] for claim in workload["spec"].get("volumeClaimTemplates", [])}
+    own_claims = {f"StatefulSet/{found['metadata']['name']}": found["spec"].get("volumeClaimTemplates", []) for found in of_kind(overlay, "StatefulSet")}
+    for name, pod in pods(overlay):
+        spec = pod["spec"]
+        own = {claim["metadata"]["name"] for claim in own_claims.get(name, [])}
         volumes = {volume["name"] for volume in spec["volumes"]} | own
         assert {volume["configMap"]["name"] for volume in spec["volumes"] if "configMap" in volume} <= maps
         assert {volume["persistentVolumeClaim"]["claimName"] for volume in spec["volumes"] if "persistentVolumeClaim" in volume} <= claims

@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +55,32 @@ def test_the_provisioning_job_ends_well_on_a_new_bus_and_fails_where_the_configu
         (tmp_path / "headrace.yaml").write_text("version: 2\nproviders: 7\n")
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment, cwd=ROOT)
         assert done.returncode != 0
+    finally:
+        server.stop()
+
+
+def test_the_backup_job_saves_into_a_folder_of_its_time_and_takes_away_what_is_old_only_after_that(tmp_path: Path) -> None:
+    server, backups = EmbeddedServer(tmp_path / "nats"), tmp_path / "backups"
+    server.start()
+    try:
+        (container,) = named("production", "CronJob", "backup")["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"]
+        for age_days, name in {40: "old", 10: "young"}.items():
+            (backups / name).mkdir(parents=True)
+            then = time.time() - age_days * 86400
+            os.utime(backups / name, (then, then))
+        (tmp_path / "headrace").write_text(f'#!/bin/sh\nexec {sys.executable} -m cli.main "$@"\n')
+        (tmp_path / "headrace").chmod(0o755)
+        command = [*container["args"][:2], container["args"][2].replace("/backups", str(backups))]
+        environment = {**os.environ, **variables(container), "HEADRACE_NATS": server.url, "PATH": f"{tmp_path}:{os.environ['PATH']}"}
+        failed = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment, cwd=ROOT)
+        assert failed.returncode != 0 and "doctor --apply" in failed.stderr
+        assert {"old", "young"} <= {path.name for path in backups.iterdir()}
+        subprocess.run([tmp_path / "headrace", "migrate"], check=True, capture_output=True, timeout=60, env=environment, cwd=ROOT)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment, cwd=ROOT)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert "old" not in {path.name for path in backups.iterdir()} and (backups / "young").exists()
+        (saved,) = (path for path in backups.iterdir() if (path / "SHA256SUMS").exists())
+        subprocess.run(["sha256sum", "-c", "--quiet", "SHA256SUMS"], check=True, cwd=saved)
     finally:
         server.stop()
 
