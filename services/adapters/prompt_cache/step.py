@@ -21,6 +21,8 @@ from .manual import without_marks
 
 log = structlog.get_logger()
 
+STAGES = ("manual", "conversion", "placing")
+
 
 @dataclass(frozen=True)
 class Style:
@@ -48,6 +50,8 @@ def cached(wire: WireProtocol, protocol: str, provider: ProviderV1, base_url: st
     """The wire protocol as it is, or with this step in it."""
     if not provider.prompt_cache.enabled:
         return wire
+    for stage in STAGES:
+        metrics.PROMPT_CACHE_FALLBACKS.add(0, stage)  # a first one is seen as a rise only where there was a zero
     return Cached(wire, STYLES.get(protocol, PLAIN), provider.prompt_cache, detect(provider.type, base_url).type, provider.id)
 
 
