@@ -7,8 +7,6 @@ from collections.abc import Callable
 
 import structlog
 
-log = structlog.get_logger()
-
 EVERY_S = 60.0
 MIN_SECRET = 4
 
@@ -28,6 +26,7 @@ class Complaints(logging.Handler):
             self._kept[kind] = self._kept.get(kind, 0) + 1
             return
         self._told[kind] = now
+        log = structlog.get_logger()  # seldom needed, and perhaps before the log is set up
         log.warning("telemetry_suffers", message=without_secrets(_words(record)), source=record.name, kept_back=self._kept.pop(kind, 0))
 
 

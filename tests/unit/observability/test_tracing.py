@@ -2,8 +2,8 @@
 
 import asyncio
 import contextvars
-import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import structlog
@@ -14,7 +14,6 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import SpanKind, StatusCode
 
 from observability import tracing
-from observability.logs import configure_logs
 from observability.tracing import continued, current_trace, enter, link, received, span
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -185,14 +184,10 @@ def test_an_expected_end_is_no_failure(exported: InMemorySpanExporter) -> None:
     assert one.status.status_code is StatusCode.UNSET
 
 
-def test_a_log_line_names_the_trace_and_the_span_that_it_belongs_to(exported: InMemorySpanExporter, capsys: pytest.CaptureFixture[str]) -> None:
-    configure_logs("router")
-    try:
-        enter(received(SAMPLED))
-        with span("process call", "consumer"):
-            structlog.get_logger().warning("odd")
-        line = json.loads(capsys.readouterr().err)
-    finally:
-        structlog.reset_defaults()
+def test_a_log_line_names_the_trace_and_the_span_that_it_belongs_to(exported: InMemorySpanExporter, written: Callable[[], list[dict[str, Any]]]) -> None:
+    enter(received(SAMPLED))
+    with span("process call", "consumer"):
+        structlog.get_logger().warning("odd")
+    [line] = written()
     (process,) = exported.get_finished_spans()
     assert (line["trace_id"], line["span_id"]) == (TRACE, id_of(process))
