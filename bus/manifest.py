@@ -54,6 +54,8 @@ class Manifest(BaseModel):
     root: str
     began_at: datetime
     ended_at: datetime
+    claims_after: int = 0
+    """The last sequence of JOURNAL before any stream was saved: later claims may be on calls that were saved no more."""
     positions: list[Position]
     streams: list[SavedStream]
     databases: list[SavedDatabase]

@@ -9,7 +9,7 @@ from bus.connection import Bus
 from bus.errors import Unavailable
 from bus.manifest import Manifest, Position, SavedStream
 from bus.provision import REPLICAS
-from bus.snapshots import Advance, Json, ask, durables, restore, state_of
+from bus.snapshots import Advance, Json, ask, durables, following, led, restore, state_of
 from bus.stored import Stored
 from contracts.call import CallBegunV1
 
@@ -48,6 +48,7 @@ async def bring_back(bus: Bus, saved: SavedStream, folder: Path, replicas: int |
         if REPLICAS in config.get("metadata", {}):
             config["metadata"] = {**config["metadata"], REPLICAS: str(replicas)}
     state = await restore(bus, config, saved.state, folder / saved.file, advance)
+    await led(bus, saved.name)
     if saved.tail:
         with (folder / saved.tail).open() as lines:
             for line in lines:
@@ -77,13 +78,11 @@ async def drop_orphaned_claims(bus: Bus, manifest: Manifest) -> int:
     saved = {stream.name: stream for stream in manifest.streams}
     if not {"CALLS", "JOURNAL", "ATTEMPTS"} <= saved.keys():
         return 0
-    last_call, seq, dropped = saved["CALLS"].state["last_seq"], 1, 0
-    while page := await bus.scan("JOURNAL", seq, subject=bus.subjects.begun("*", "*", "*")):
-        for stored in page:
-            if await _orphaned(bus, stored, last_call):
-                await bus.delete("JOURNAL", stored.seq)
-                dropped += 1
-        seq = page[-1].seq + 1
+    dropped = 0
+    async for stored in following(bus, "JOURNAL", manifest.claims_after):
+        if bus.subjects.kind(stored.subject) == "begun" and await _orphaned(bus, stored, saved["CALLS"].state["last_seq"]):
+            await bus.delete("JOURNAL", stored.seq)
+            dropped += 1
     return dropped
 
 

@@ -110,6 +110,23 @@ def _accepted(stream: str, data: bytes) -> None:
         raise Unavailable(f"stream {stream!r} cannot be restored: {error.get('description')} ({error.get('err_code')})")
 
 
+async def led(bus: Bus, stream: str) -> None:
+    """Wait until a stream that has just been made has a leader. Raises Unavailable."""
+    end = asyncio.get_running_loop().time() + API_TIMEOUT_S
+    while True:
+        try:
+            cluster = (await ask(bus, f"STREAM.INFO.{stream}", {})).get("cluster")
+        except Unavailable:
+            if asyncio.get_running_loop().time() > end:
+                raise
+        else:
+            if not cluster or cluster.get("leader"):
+                return
+            if asyncio.get_running_loop().time() > end:
+                raise Unavailable(f"stream {stream!r} was restored and has no leader: see 'headrace doctor', then restore again with --replace")
+        await asyncio.sleep(0.1)
+
+
 async def following(bus: Bus, stream: str, after: int) -> AsyncIterator[Stored]:
     """What the leader holds after a sequence, in order, up to the moment at which there is no more. Raises Unavailable."""
     while True:

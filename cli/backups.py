@@ -73,6 +73,7 @@ async def _backup(session: Session, folder: Path, chosen: list[str], with_databa
         from cli import databases  # SQLAlchemy takes a while that no other command should pay
 
         found = await databases.places(bus) if with_databases else []
+        claims_after = (await state_of(bus, "JOURNAL") or {}).get("last_seq", 0)
         positions = await saving.positions(bus, names)
         manifests.begin(folder)
         streams: list[SavedStream] = []
@@ -90,6 +91,7 @@ async def _backup(session: Session, folder: Path, chosen: list[str], with_databa
             root=bus.subjects.root,
             began_at=began_at,
             ended_at=datetime.now(UTC),
+            claims_after=claims_after,
             positions=positions,
             streams=streams,
             databases=copies,

@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 
 from alembic.config import Config
@@ -12,6 +13,8 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, func, select
 
 HEAD, EMPTY = "head", "base"
+_IN_THIS_PROCESS = Lock()
+"""Alembic's `op` is one for all threads: services that run in one process take turns, whatever database is theirs."""
 
 
 class UnusableRevision(ValueError):
@@ -41,7 +44,7 @@ def migrate(engine: Engine, schema: Schema, to: str = HEAD) -> list[str]:
     Raises UnusableRevision, SQLAlchemyError: nothing has changed then.
     """
     directory, steps = schema.directory(), list[str]()
-    with engine.connect() as connection:
+    with _IN_THIS_PROCESS, engine.connect() as connection:
         _take_turn(connection, schema)
         now = _current(connection, schema)
         if now is None or _knows(directory, now):

@@ -118,6 +118,16 @@ def test_many_meters_that_start_at_once_migrate_once(bare: Ledger, ledger_url: s
     assert sorted(map(len, steps)) == [0, 0, 0, 0, 0, 2]
 
 
+def test_databases_of_one_process_are_migrated_one_after_the_other(tmp_path: Path) -> None:
+    several = [Ledger(f"sqlite:///{tmp_path / f'{number}.db'}") for number in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        steps = list(pool.map(Ledger.create, several))
+    for one in several:
+        assert len(columns(one.engine)) > 20
+        one.close()
+    assert sorted(map(len, steps)) == [2] * 8
+
+
 def test_a_migration_that_fails_leaves_everything_as_it_was(bare: Ledger, tmp_path: Path) -> None:
     migrate(bare.engine, SCHEMA, FIRST)
     with pytest.raises(DBAPIError):
