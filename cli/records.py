@@ -154,7 +154,7 @@ def _letter(letter: DeadLetterV1) -> Event:
 
 def _begun(stored: Stored) -> Event:
     begun = CallBegunV1.model_validate_json(stored.body)
-    text = f"begun by the {begun.writer}, delivery {begun.delivery}"
+    text = f"by the {begun.writer}, delivery {begun.delivery}"
     return Event(stored.stored_at, _last_number(stored.subject), "begun", text, {"writer": begun.writer, "delivery": begun.delivery})
 
 
