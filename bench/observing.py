@@ -57,7 +57,7 @@ class Observed(Pipeline):
 
 
 async def observing(rounds: int, requests: int, progress: Progress) -> dict[str, Any]:
-    """Bursts of every variant in turn, on pipelines that all stand ready; medians, and ratios to those of the same run."""
+    """Bursts of every variant in turn, on pipelines that all stand ready."""
     found: dict[str, list[tuple[float, float]]] = {variant: [] for variant in SAMPLED}
     task = progress.add_task("what it costs to be seen", total=rounds * len(SAMPLED))
     async with _pipelines() as pipelines:
@@ -94,18 +94,16 @@ async def _told_all(pipeline: Observed) -> None:
 
 
 def summary(found: Mapping[str, list[tuple[float, float]]]) -> dict[str, Any]:
-    """Each ratio is the median of the rounds' own ratios: neighbours in time have the same load beside them."""
-
-    def ratio(variant: str, base: str, figure: int) -> float:
-        return round(statistics.median(one[figure] / other[figure] for one, other in zip(found[variant], found[base], strict=True)), 3)
-
+    """CPU by the least of the rounds, since whatever else a machine does only adds to it; requests/s by the median of the rounds' own ratios."""
+    cpu = {variant: min(cpu_us for cpu_us, _ in rounds) for variant, rounds in found.items()}
     seen = ("off", "unsampled", "one_percent", "all")
-    figures: dict[str, Any] = {f"{variant}_cpu_us": round(statistics.median(cpu for cpu, _ in found[variant])) for variant in seen}
-    for variant in seen[1:]:
-        figures[f"{variant}_ratio"] = ratio(variant, "off", 0)
+    figures: dict[str, Any] = {f"{variant}_cpu_us": round(cpu[variant]) for variant in seen}
+    figures |= {f"{variant}_ratio": round(cpu[variant] / cpu["off"], 3) for variant in seen[1:]}
+    live = [rps for _, rps in found["one_percent"]]
     for variant in ("refused", "silent"):
-        figures[f"{variant}_collector_rps_ratio"] = ratio(variant, "one_percent", 1)
-    return figures | {"live_collector_rps": round(statistics.median(rps for _, rps in found["one_percent"])), "rounds": len(found["off"])}
+        ratios = [rps / beside for (_, rps), beside in zip(found[variant], live, strict=True)]
+        figures[f"{variant}_collector_rps_ratio"] = round(statistics.median(ratios), 3)
+    return figures | {"live_collector_rps": round(statistics.median(live)), "rounds": len(live)}
 
 
 @asynccontextmanager
