@@ -59,9 +59,7 @@ def _findings(answer: dict[str, Any]) -> Table:
 
 
 def _providers(answer: dict[str, Any]) -> Table:
-    table = _table(
-        "Providers; seconds from storing the request to its first call's answer", "provider", ">calls", "state", ">reliability", ">p50", ">p95", ">p99"
-    )
+    table = _table("Providers; seconds of a call that was answered", "provider", ">calls", "state", ">reliability", ">p50", ">p95", ">p99")
     for one in answer["providers"]:
         style = STATES.get(one["state"], "white")
         times = (_number(one[name], ".3f") for name in ("p50_s", "p95_s", "p99_s"))
@@ -82,7 +80,7 @@ def _models(answer: dict[str, Any]) -> Table:
 def _hours(answer: dict[str, Any]) -> Table:
     table = _table("Hours of the day, UTC", "hour", ">calls", ">failed", ">seconds")
     for one in answer["hours"]:
-        table.add_row(f"{one['hour']}:00", str(one["calls"]), f"{one['error_rate']:.1%}", _number(one["elapsed_s"], ".3f"))
+        table.add_row(f"{one['hour']}:00", str(one["calls"]), f"{one['error_rate']:.1%}", _number(one["duration_s"], ".3f"))
     return table
 
 

@@ -32,3 +32,5 @@ class CostRecordedV1(Open):
     """The answer of a call that had been declared lost."""
     repriced_at: datetime | None = None
     """When a re-pricing run corrected `cost_usd`; null as long as nobody did."""
+    duration_s: float | None = None
+    """From dialling the provider to its answer or failure; null where it was not dialled, and in events of older versions."""

@@ -13,7 +13,22 @@ from contracts.outcome import AttemptSummaryV1, CostBasis, UsageV1
 from storage.texts import NO_NUL, utc_text
 
 Row = Mapping[str, Any]
-COPIED = ("call_id", "request_id", "tenant", "kind", "route", "lane", "provider", "model", "outcome", "basis", "price_version", "streamed", "late")
+COPIED = (
+    "call_id",
+    "request_id",
+    "tenant",
+    "kind",
+    "route",
+    "lane",
+    "provider",
+    "model",
+    "outcome",
+    "basis",
+    "price_version",
+    "streamed",
+    "late",
+    "duration_s",
+)
 """What stands in a row as it stands in the event."""
 USAGE = tuple(UsageV1.model_fields)
 
@@ -69,6 +84,7 @@ def recorded(attempt: Metered | AttemptFinishedV1, late: bool) -> CostRecordedV1
         route=origin.route,
         streamed=attempt.streamed,
         late=late,
+        duration_s=summary.duration_s,
     )
 
 

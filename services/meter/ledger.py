@@ -10,6 +10,7 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
+    Float,
     Index,
     Integer,
     MetaData,
@@ -60,6 +61,7 @@ calls = Table(
     Column("occurred_at", String, nullable=False),
     Column("day", String, nullable=False),
     Column("repriced_at", String),  # when a re-pricing run corrected the cost
+    Column("duration_s", Float),
 )
 by_tenant_and_time = Index("calls_tenant_occurred_at", calls.c.tenant, calls.c.occurred_at)
 
@@ -169,7 +171,8 @@ def _upsert(statement: Any) -> Any:
     """A later version replaces, and the same one again (the last that was told holds)."""
     new, there = statement.excluded, calls.c
     replaced = {column.name: new[column.name] for column in calls.columns if not column.primary_key}
-    replaced["route"] = func.coalesce(new.route, there.route)  # events of older versions do not tell it
+    for name in ("route", "duration_s"):  # events of older versions do not tell them
+        replaced[name] = func.coalesce(new[name], there[name])
     same_answer = new.late == there.late
     later_price = func.coalesce(new.repriced_at, "") >= func.coalesce(there.repriced_at, "")
     wins = or_(new.late & there.late.is_(False), same_answer & later_price)

@@ -70,9 +70,9 @@ def test_everything_is_made_once_and_the_second_time_nothing_is(server: Embedded
     assert (again.returncode, json.loads(again.stdout)) == (0, {"done": [], "left": [], "configuration": None})
     down = migrate(server.url, f"sqlite:///{ledger}", "--to", "0001")
     assert down.returncode == 0 and revision(ledger) == "0001"
-    assert migrate(server.url, f"sqlite:///{ledger}").returncode == 0 and revision(ledger) == "0002"
+    assert migrate(server.url, f"sqlite:///{ledger}").returncode == 0 and revision(ledger) == "0003"
     refused = migrate(server.url, f"sqlite:///{ledger}", "--to", "7")
-    assert refused.returncode == 1 and "choose from base, 0001, 0002" in refused.stderr
+    assert refused.returncode == 1 and "choose from base, 0001, 0002, 0003" in refused.stderr
 
 
 def test_where_the_ledger_cannot_be_migrated_no_stream_is_made_and_no_configuration_pushed(server: EmbeddedServer, config: Path, tmp_path: Path) -> None:

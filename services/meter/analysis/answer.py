@@ -53,5 +53,5 @@ def _model(group: Group) -> dict[str, Any]:
 
 
 def _hour(hour: str, group: Group) -> dict[str, Any]:
-    elapsed = spread(group, "elapsed_s")
-    return {"hour": hour, "calls": group.calls, "error_rate": 1 - group.answered / group.calls, "elapsed_s": elapsed.mean if elapsed.count else None}
+    duration = spread(group, "duration_s")
+    return {"hour": hour, "calls": group.calls, "error_rate": 1 - group.answered / group.calls, "duration_s": duration.mean if duration.count else None}

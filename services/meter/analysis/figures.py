@@ -8,12 +8,12 @@ from typing import Literal
 
 Model = tuple[str, str]
 """Provider and model."""
-Measure = Literal["elapsed_s", "tokens"]
+Measure = Literal["duration_s", "tokens"]
 
 
 @dataclass(frozen=True)
 class Group:
-    """The calls of one model in one hour (`2026-11-21T12`, UTC), summed up. Seconds are of answered first calls, tokens of all whose usage is known."""
+    """The calls of one model in one hour (`2026-11-21T12`, UTC), summed up. Seconds are of answered calls, tokens of all whose usage is known."""
 
     hour: str
     provider: str
@@ -25,8 +25,8 @@ class Group:
     refused: int = 0
     """Failures that the request answers for: invalid, too long, filtered, expired, cancelled."""
     timed: int = 0
-    elapsed_s: float = 0.0
-    elapsed_s_squared: float = 0.0
+    duration_s: float = 0.0
+    duration_s_squared: float = 0.0
     counted: int = 0
     tokens: float = 0.0
     tokens_squared: float = 0.0
@@ -67,7 +67,7 @@ class Spread:
 
 def spread(group: Group, measure: Measure) -> Spread:
     count, total, squared = (
-        (group.timed, group.elapsed_s, group.elapsed_s_squared) if measure == "elapsed_s" else (group.counted, group.tokens, group.tokens_squared)
+        (group.timed, group.duration_s, group.duration_s_squared) if measure == "duration_s" else (group.counted, group.tokens, group.tokens_squared)
     )
     if not count:
         return Spread(0, 0.0, 0.0)
@@ -91,7 +91,7 @@ class Outliers:
 
 @dataclass(frozen=True)
 class Latency:
-    """Seconds that at most half, 95 and 99 of 100 answered first calls of a provider took."""
+    """Seconds that at most half, 95 and 99 of 100 answered calls of a provider took."""
 
     provider: str
     p50_s: float

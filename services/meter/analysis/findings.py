@@ -135,12 +135,10 @@ def cache_hits(name: str, group: Group) -> Iterator[Finding]:
 
 
 def slow(name: str, group: Group) -> Iterator[Finding]:
-    found = spread(group, "elapsed_s")
+    found = spread(group, "duration_s")
     if found.count >= FEWEST and found.mean > SLOW_S:
-        what = f"an answer takes {found.mean:.1f} s on average from storing the request, waiting included"
-        yield Finding(
-            "slow", "info", name, found.mean, SLOW_S, what, "look at the lane's queue in 'headrace watch'; raise 'max_in_flight', or route to a faster model"
-        )
+        what = f"an answer takes {found.mean:.1f} s on average"
+        yield Finding("slow", "info", name, found.mean, SLOW_S, what, "ask for shorter answers, or route to a faster model; stream where somebody reads")
 
 
 def many_tokens(name: str, group: Group) -> Iterator[Finding]:
@@ -161,7 +159,7 @@ MODEL_RULES: Sequence[Callable[[str, Group], Iterator[Finding]]] = (refusals, la
 
 def limits(groups: Iterable[Group]) -> Mapping[tuple[Model, Measure], tuple[float, float]]:
     """For each model and measure the value above which a call is an outlier, and the mean; none where there are too few samples or no spread."""
-    measures: tuple[Measure, ...] = ("elapsed_s", "tokens")
+    measures: tuple[Measure, ...] = ("duration_s", "tokens")
     found: dict[tuple[Model, Measure], tuple[float, float]] = {}
     for key, group in by_model(groups).items():
         for measure in measures:
@@ -172,7 +170,7 @@ def limits(groups: Iterable[Group]) -> Mapping[tuple[Model, Measure], tuple[floa
 
 
 def anomaly(found: Outliers) -> Iterator[Finding]:
-    unit = "s" if found.measure == "elapsed_s" else "tokens"
+    unit = "s" if found.measure == "duration_s" else "tokens"
     what = f"{found.count} call(s) lie beyond {SIGMAS:g} deviations; the worst, {found.worst_call}, has {found.worst:.1f} {unit}, the mean is {found.mean:.1f}"
     request = found.worst_call.split("/")[1] if "/" in found.worst_call else found.worst_call
     to_do = f"headrace trace {request}"
@@ -188,7 +186,7 @@ def trends(groups: Sequence[Group]) -> Iterator[Finding]:
     earlier, later = by_model(one for one in groups if one.hour < middle), by_model(one for one in groups if one.hour >= middle)
     for key in earlier.keys() & later.keys():
         name = "/".join(key)
-        yield from _mean_trend(name, earlier[key], later[key], "elapsed_s", "slower", "quicker")
+        yield from _mean_trend(name, earlier[key], later[key], "duration_s", "slower", "quicker")
         yield from _mean_trend(name, earlier[key], later[key], "tokens", "larger", "smaller")
         yield from _error_trend(name, earlier[key], later[key])
 
@@ -200,7 +198,7 @@ def _mean_trend(name: str, earlier: Group, later: Group, measure: Measure, more:
     change = after.mean / before.mean - 1
     doubt = sqrt(before.deviation**2 / before.count + after.deviation**2 / after.count)
     if abs(change) > TREND and abs(after.mean - before.mean) > SIGMAS * doubt:
-        unit = "s" if measure == "elapsed_s" else "tokens"
+        unit = "s" if measure == "duration_s" else "tokens"
         what = f"calls become {more if change > 0 else less}: {before.mean:.3g} {unit} on average, then {after.mean:.3g}"
         to_do = "compare the two halves: 'headrace cost --by model,day', 'headrace watch'" if change > 0 else "nothing, unless it surprises"
         yield Finding(f"trend_{measure.removesuffix('_s')}", "warning" if change > 0 else "info", name, change, TREND, what, to_do)

@@ -5,7 +5,6 @@ from decimal import Decimal
 from typing import Any, get_args
 
 from sqlalchemy import ColumnElement, Engine, Float, and_, case, cast, func, literal, or_, select
-from sqlalchemy.dialects.postgresql import TIMESTAMP
 
 from contracts.outcome import FailureType
 from services.meter.analysis.figures import Group, Latency, Measure, Model, Outliers
@@ -17,12 +16,10 @@ from storage.database import exact_sum
 ANSWERED = "answered"
 REQUEST_FAULTS = ("invalid_request", "context_too_long", "content_filtered", "expired", "cancelled")
 PROVIDER_FAULTS = tuple(name for name in get_args(FailureType) if name not in REQUEST_FAULTS)
-SECONDS_A_DAY = 86400.0
 Limits = Mapping[tuple[Model, Measure], tuple[float, float]]
 
 answered = calls.c.outcome == ANSWERED
-timed = and_(answered, calls.c.n == 1)
-"""What a later call of a request took says more of the earlier ones than of itself."""
+timed = and_(answered, calls.c.duration_s.is_not(None))
 tokens = cast(func.coalesce(calls.c.input_tokens, 0) + func.coalesce(calls.c.output_tokens, 0), Float)
 counted = or_(calls.c.input_tokens.is_not(None), calls.c.output_tokens.is_not(None))
 cache_read, cache_write = func.coalesce(calls.c.cache_read_tokens, 0) > 0, func.coalesce(calls.c.cache_write_tokens, 0) > 0
@@ -38,7 +35,7 @@ def groups(engine: Engine, choice: Choice) -> list[Group]:
 
 
 def _sums(engine: Engine) -> list[ColumnElement[Any]]:
-    seconds = elapsed_s(engine)
+    seconds = calls.c.duration_s
     wasted = case((calls.c.outcome != ANSWERED, calls.c.cost_usd))
     return [
         func.count().label("calls"),
@@ -46,8 +43,8 @@ def _sums(engine: Engine) -> list[ColumnElement[Any]]:
         func.count().filter(calls.c.outcome.in_(PROVIDER_FAULTS)).label("faults"),
         func.count().filter(calls.c.outcome.in_(REQUEST_FAULTS)).label("refused"),
         func.count().filter(timed).label("timed"),
-        func.sum(seconds).filter(timed).label("elapsed_s"),
-        func.sum(seconds * seconds).filter(timed).label("elapsed_s_squared"),
+        func.sum(seconds).filter(timed).label("duration_s"),
+        func.sum(seconds * seconds).filter(timed).label("duration_s_squared"),
         func.count().filter(counted).label("counted"),
         func.sum(tokens).filter(counted).label("tokens"),
         func.sum(tokens * tokens).filter(counted).label("tokens_squared"),
@@ -64,22 +61,13 @@ def _sums(engine: Engine) -> list[ColumnElement[Any]]:
 def _group(row: dict[str, Any]) -> Group:
     """Sums of nothing are null in SQL; PostgreSQL's are decimals."""
     money = {name: Decimal(row[name] or 0) for name in ("cost_usd", "wasted_usd")}
-    real = {name: float(row[name] or 0) for name in ("elapsed_s", "elapsed_s_squared", "tokens", "tokens_squared")}
+    real = {name: float(row[name] or 0) for name in ("duration_s", "duration_s_squared", "tokens", "tokens_squared")}
     return Group(**{**row, "output_tokens": int(row["output_tokens"] or 0), **money, **real})
-
-
-def elapsed_s(engine: Engine) -> ColumnElement[float]:
-    """From storing the request to the end of the call, never below zero: two clocks may differ."""
-    if engine.dialect.name == "sqlite":
-        seconds = (func.julianday(calls.c.occurred_at) - func.julianday(calls.c.requested_at)) * SECONDS_A_DAY
-        return func.max(seconds, 0.0)
-    ended, began = (cast(column, TIMESTAMP(timezone=True)) for column in (calls.c.occurred_at, calls.c.requested_at))
-    return func.greatest(cast(func.extract("epoch", ended - began), Float), 0.0)
 
 
 def latencies(engine: Engine, choice: Choice) -> dict[str, Latency]:
     """By provider, by nearest rank."""
-    seconds = elapsed_s(engine).label("seconds")
+    seconds = calls.c.duration_s.label("seconds")
     place = func.row_number().over(partition_by=calls.c.provider, order_by=seconds).label("place")
     total = func.count().over(partition_by=calls.c.provider).label("total")
     ranked = select(calls.c.provider, seconds, place, total).where(timed, *choice.filters()).subquery()
@@ -91,7 +79,7 @@ def latencies(engine: Engine, choice: Choice) -> dict[str, Latency]:
 
 def outliers(engine: Engine, choice: Choice, limits: Limits) -> list[Outliers]:
     """How many calls of each model lie above its limits, and the worst of each."""
-    values: dict[Measure, tuple[ColumnElement[float], ColumnElement[bool]]] = {"elapsed_s": (elapsed_s(engine), timed), "tokens": (tokens, counted)}
+    values: dict[Measure, tuple[ColumnElement[float], ColumnElement[bool]]] = {"duration_s": (calls.c.duration_s, timed), "tokens": (tokens, counted)}
     return [one for measure, (value, which) in values.items() for one in _beyond(engine, choice, limits, measure, value, which)]
 
 
