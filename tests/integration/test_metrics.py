@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -14,6 +14,7 @@ from bus.server import free_port
 from observability.metrics import INSTRUMENTS
 from tests.support.client import Outsider
 from tests.support.metrics import Series, begin_scraped, scrape, scrape_all, total, values
+from tests.support.otlp import Received, http_receiver
 from tests.support.processes import eventually
 from tests.support.stack import Stack, configuration, fake_provider
 
@@ -32,13 +33,19 @@ def config(stack: Stack) -> dict[str, Any]:
     )
 
 
+@pytest.fixture
+def receiver() -> Iterator[Received]:
+    with http_receiver() as received:
+        yield received
+
+
 @asynccontextmanager
-async def scraped(folder: Path) -> AsyncIterator[tuple[Stack, Outsider, dict[str, int]]]:
+async def scraped(folder: Path, **environment: str) -> AsyncIterator[tuple[Stack, Outsider, dict[str, int]]]:
     stack = Stack(folder)
     try:
         await stack.start_servers()
         await stack.start_provider()
-        ports = await begin_scraped(stack, config(stack), {"HEADRACE_ADAPTERS_HEALTH_INTERVAL_S": "1"})
+        ports = await begin_scraped(stack, config(stack), {"HEADRACE_ADAPTERS_HEALTH_INTERVAL_S": "1", **environment})
         async with Outsider(stack.url) as outsider:
             yield stack, outsider, ports
     finally:
@@ -66,8 +73,9 @@ async def traffic(outsider: Outsider) -> None:
 
 
 @pytest.mark.slow
-async def test_every_metric_says_what_the_streams_hold(tmp_path: Path) -> None:
-    async with scraped(tmp_path) as (stack, outsider, ports):
+async def test_every_metric_says_what_the_streams_hold(tmp_path: Path, receiver: Received) -> None:
+    collector = {"OTEL_EXPORTER_OTLP_METRICS_ENDPOINT": f"{receiver.endpoint}/v1/metrics", "OTEL_METRIC_EXPORT_INTERVAL": "1000"}
+    async with scraped(tmp_path, **collector) as (stack, outsider, ports):
         await traffic(outsider)
         await eventually(lambda: _seen(ports), 60, what="a dead letter, and figures of the whole fleet")
         series = await scrape_all(ports.values())
@@ -110,6 +118,19 @@ async def test_every_metric_says_what_the_streams_hold(tmp_path: Path) -> None:
         _is_bounded(series)
         missing = {each.declared.name for each in INSTRUMENTS} - ELSEWHERE - _names(series)
         assert not missing
+        told = {"headrace-adapters": len(attempts), "headrace-meter": 0, "headrace-router": 0, "headrace-validator": 0}
+        await eventually(lambda: _pushed_attempts(receiver) == told, 30, what=f"the same by OTLP; it has {_pushed_attempts(receiver)}")
+
+
+def _pushed_attempts(receiver: Received) -> dict[str, int]:
+    """Attempts by service, as the newest export of each has them."""
+    found: dict[str, int] = {}
+    for export in list(receiver.exports):
+        of = export.resource_metrics[0]
+        service = {each.key: each.value.string_value for each in of.resource.attributes}["service.name"]
+        points = [point for scope in of.scope_metrics for metric in scope.metrics if metric.name == "headrace.attempts" for point in metric.sum.data_points]
+        found[service] = sum(point.as_int for point in points)
+    return found
 
 
 async def _seen(ports: dict[str, int]) -> bool:
