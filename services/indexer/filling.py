@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+from observability import metrics
 from services.indexer.embedding import Embedder, NotNow, Untakable
 from services.indexer.index import Index, Unembedded
 
@@ -25,7 +26,6 @@ class Filler:
         self._index, self._embedder, self._may = index, embedder, may
         self._after, self._space = 0, ""
         self._woken = asyncio.Event()
-        self.embedded = 0
 
     def wake(self) -> None:
         """There are new chunks."""
@@ -58,7 +58,7 @@ class Filler:
         for tenant, some in _by_tenant(page):
             made = await self._vectors(names[tenant], some)
             await asyncio.to_thread(self._index.add_vectors, space, made)
-            self.embedded += len(made)
+            metrics.INDEX_CHUNKS.add(len(made), "embedded")
         self._after = page[-1].number
         return True
 

@@ -15,6 +15,7 @@ from bus.errors import Retry
 from contracts.base import TENANT
 from contracts.config import ConfigV1
 from contracts.search import FoundV1, IndexedV1, IndexQuestionV1, SearchV1
+from observability import metrics
 from services.indexer.embedding import Embedder, NotNow, Untakable
 from services.indexer.entries import Entry, entry_of_document, entry_of_result
 from services.indexer.finding import Finder
@@ -65,6 +66,7 @@ class Handlers:
         except SQLAlchemyError as error:
             log.error("index_unreadable", error=type(error).__name__)
             found = FoundV1(error=f"the index cannot be read ({type(error).__name__}): see the indexer's log and HEADRACE_INDEXER_INDEX_URL")
+        metrics.SEARCH_DURATION.record(time.monotonic() - began)
         log.debug("searched", hits=len(found.hits), duration_s=round(time.monotonic() - began, 4))
         return found.model_dump_json().encode()
 
@@ -108,6 +110,10 @@ class Handlers:
             written = await self._commits.add(entry)
         except OperationalError as error:
             raise Retry(INDEX_RETRY_S, f"the index cannot be used: {type(error.orig).__name__}") from error
+        if not written.stands:
+            return
+        metrics.INDEX_DOCUMENTS.add(1, "delete" if entry.text is None else "upsert" if entry.kind == "document" else "result")
+        metrics.INDEX_CHUNKS.add(written.known_chunks, "reused")
         if written.new_chunks:
             self._wake()
 

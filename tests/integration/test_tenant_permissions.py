@@ -25,6 +25,9 @@ DIRECT = "$JS.API.DIRECT.GET.RESULTS"
 IMPORTS = (
     "llm.v1.request.{}.>",
     "llm.v1.cancel.{}.*",
+    "llm.v1.document.{}.*.*",
+    "llm.v1.query.search.{}",
+    "llm.v1.query.indexed.{}",
     "$JS.API.DIRECT.GET.RESULTS.llm.v1.result.{}.*",
     "llm.v1.result.{}.*",
     "llm.v1.delta.{}.*",
@@ -44,6 +47,15 @@ FORBIDDEN_TO_PUBLISH = (
     "llm.v1.dead.router.acme",
     "llm.v1.notice.error.any",
     "llm.v1.query.cost",
+    "llm.v1.query.search.beta",
+    "llm.v1.query.search.*",
+    "llm.v1.query.search.>",
+    "llm.v1.query.search",
+    "llm.v1.query.indexed.beta",
+    "llm.v1.document.beta.c.d1",
+    "llm.v1.document.acme.c.d1.more",
+    "$JS.API.DIRECT.GET.DOCUMENTS.llm.v1.document.acme.c.d1",
+    "$JS.API.STREAM.MSG.GET.DOCUMENTS",
     "$KV.CONFIG.headrace",
     "$KV.HEALTH.fake",
     "$JS.API.INFO",
@@ -78,6 +90,10 @@ FORBIDDEN_TO_HEAR = (
     "llm.v1.request.acme.>",
     "llm.v1.delta.beta.*",
     "llm.v1.cost.*",
+    "llm.v1.document.>",
+    "llm.v1.document.acme.>",
+    "llm.v1.query.>",
+    "llm.v1.query.search.acme",
     "llm.v1.call.>",
     "llm.v1.attempt.>",
     "llm.v1.settle.>",
@@ -242,6 +258,38 @@ def test_an_account_cannot_import_what_belongs_to_another_tenant(tmp_path: Path,
     code, said = server.check()
     assert code != 0
     assert "import" in said.lower()
+
+
+async def test_a_tenants_user_puts_documents_and_searches_its_own_and_no_other(tmp_path: Path) -> None:
+    server, stack = AccountsServer(tmp_path, ("acme", "beta")), Stack(tmp_path / "stack", environment={"HEADRACE_NATS": ""})
+    acme, beta = Tenant("acme"), Tenant("beta")
+    try:
+        await server.start()
+        async with bus_of(server, "services") as services:
+            await provision(services)
+            await push(services, json.dumps(configuration("http://127.0.0.1:1/v1")))
+        stack.start("indexer-1", {"HEADRACE_NATS": server.url("services"), "HEADRACE_INDEXER_DATA_DIR": str(tmp_path)})
+        await stack.ready("indexer-1")
+        for tenant in (acme, beta):
+            await tenant.connect(server)
+            body = {"id": "d1", "content": f"the kettle of {tenant.name}"}
+            ack = await tenant.nc.request(f"llm.v1.document.{tenant.name}.c.d1", json.dumps(body).encode(), timeout=10)
+            assert "seq" in json.loads(ack.data)
+
+        async def found(tenant: Tenant) -> list[str]:
+            reply = await tenant.nc.request(f"llm.v1.query.search.{tenant.name}", b'{"text": "kettle"}', timeout=10)
+            return [hit["snippet"] for hit in json.loads(reply.data)["hits"]]
+
+        for tenant in (acme, beta):
+            assert await eventually(lambda tenant=tenant: found(tenant), 30, what="a hit") == [f"the kettle of {tenant.name}"]
+        assert "stream_floor" in json.loads((await acme.nc.request("llm.v1.query.indexed.acme", b"{}", timeout=10)).data)
+        await acme.nc.publish("llm.v1.query.search.beta", b'{"text": "kettle"}', reply=acme.nc.new_inbox())
+        await acme.refused("llm.v1.query.search.beta")
+        for tenant in (acme, beta):
+            await tenant.nc.close()
+    finally:
+        await asyncio.to_thread(stack.end)
+        await asyncio.to_thread(server.stop)
 
 
 async def test_a_tenants_client_asks_a_running_pipeline_and_the_command_line_too(tmp_path: Path) -> None:

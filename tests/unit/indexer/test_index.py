@@ -1,0 +1,198 @@
+"""The index in both databases: last version holds, unchanged chunks stay, what is gone is gone, whatever is typed."""
+
+import hashlib
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sqlalchemy import func, select
+
+from contracts.search import HitV1, SearchV1
+from services.indexer.entries import Entry
+from services.indexer.finding import Finder
+from services.indexer.index import Index
+from services.indexer.tables import chunks, placements, vectors
+from services.indexer.writing import Written
+
+SPACE = "test/4"
+LATER, LATEST = "2026-11-21T12:00:01.000000Z", "2026-11-21T12:00:02.000000Z"
+AT = "2026-11-21T12:00:00.000000Z"
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def index(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Index]:
+    url = f"sqlite:///{tmp_path / 'index.db'}" if request.param == "sqlite" else request.getfixturevalue("postgres").database()
+    made = Index(url)
+    made.create()
+    made.create()
+    yield made
+    made.close()
+
+
+def entry(document_id: str, text: str | None, *, tenant: str = "acme", stored_at: str = AT, at: str = AT, collection: str = "c", **fields: Any) -> Entry:
+    sha256 = hashlib.sha256(f"{text} {fields}".encode()).hexdigest()
+    return Entry(tenant=tenant, kind="document", collection=collection, id=document_id, stored_at=stored_at, sha256=sha256, at=at, text=text, **fields)
+
+
+def vector(text: str) -> Any:
+    """A direction of its own for each text."""
+    numbers = numpy.frombuffer(hashlib.sha256(text.encode()).digest()[:16], dtype="<u4").astype("<f4") / 2**31 - 1
+    return (numbers / numpy.linalg.norm(numbers)).astype("<f4")
+
+
+def embed(index: Index, space: str = SPACE) -> int:
+    """Fill what is missing; how many."""
+    page = index.unembedded(space, 0, 1000)
+    index.add_vectors(space, [(chunk, vector(chunk.text).tobytes()) for chunk in page])
+    return len(page)
+
+
+def find(index: Index, text: str, tenant: str = "acme", *, meaning: bool = False, now: str = AT, finder: Finder | None = None, **fields: Any) -> list[HitV1]:
+    question = SearchV1(text=text, **({"by": "meaning"} if meaning else {"by": "words"}), **fields)
+    return (finder or Finder(index)).find(tenant, question, vector(text) if meaning else None, SPACE if meaning else None, now)
+
+
+def ids(hits: list[HitV1]) -> list[str]:
+    return [hit.id for hit in hits]
+
+
+def count(index: Index, table: Any) -> int:
+    with index.engine.connect() as connection:
+        return int(connection.execute(select(func.count()).select_from(table)).scalar_one())
+
+
+def test_a_later_version_replaces_and_an_earlier_one_that_comes_again_changes_nothing(index: Index) -> None:
+    index.write([entry("a", "the old kettle")])
+    assert index.write([entry("a", "the new teapot", stored_at=LATER)]) == [Written(True, 1, 0)]
+    assert index.write([entry("a", "the old kettle")]) == [Written(False)]
+    assert (ids(find(index, "teapot")), ids(find(index, "kettle"))) == (["a"], [])
+    assert (count(index, chunks), count(index, placements)) == (1, 1)
+
+
+def test_of_two_versions_in_one_batch_the_later_holds_in_whatever_order(index: Index) -> None:
+    index.write([entry("a", "second", stored_at=LATER), entry("a", "first"), entry("b", "first"), entry("b", "second", stored_at=LATER)])
+    assert (sorted(ids(find(index, "second"))), ids(find(index, "first"))) == (["a", "b"], [])
+
+
+def test_a_deletion_that_overtook_a_version_is_not_undone_by_it(index: Index) -> None:
+    index.write([entry("a", None, stored_at=LATER)])
+    assert index.write([entry("a", "kettle")]) == [Written(False)]
+    assert find(index, "kettle") == []
+
+
+def test_unchanged_chunks_are_never_embedded_again_in_whatever_document_of_the_tenant(index: Index) -> None:
+    index.write([entry("a", "kettle")])
+    assert embed(index) == 1
+    assert index.write([entry("a", "kettle", stored_at=LATER, uri="renamed"), entry("copy", "kettle")]) == [Written(True, 0, 1)] * 2
+    assert embed(index) == 0
+    index.write([entry("a", None, stored_at=LATEST)])
+    assert ids(find(index, "kettle", meaning=True)) == ["copy"]
+    assert index.write([entry("b", "kettle", tenant="beta")]) == [Written(True, 1, 0)]
+    assert embed(index) == 1
+
+
+def test_what_is_deleted_leaves_no_row_but_the_memory_of_its_deletion(index: Index) -> None:
+    finder = Finder(index)
+    index.write([entry(f"d{number}", f"kettle number {number}") for number in range(50)])
+    embed(index)
+    assert len(find(index, "kettle", meaning=True, limit=100, finder=finder)) == 50
+    index.write([entry(f"d{number}", None, stored_at=LATER) for number in range(49)])
+    assert (count(index, chunks), count(index, vectors), count(index, placements)) == (1, 1, 1)
+    assert ids(find(index, "kettle")) == ids(find(index, "kettle", meaning=True, finder=finder)) == ["d49"]
+    assert index.sweep(AT, LATER) == 0
+    assert index.sweep(AT, LATEST) == 49
+
+
+def test_what_expires_is_not_found_from_that_moment_on_and_then_swept_out(index: Index) -> None:
+    index.write([entry("a", "kettle", expires_at=LATER), entry("b", "kettle")])
+    assert sorted(ids(find(index, "kettle", now=AT))) == ["a", "b"]
+    assert ids(find(index, "kettle", now=LATER)) == ["b"]
+    assert index.sweep(LATER, AT) == 1
+    assert ids(find(index, "kettle", now=AT)) == ["b"]
+
+
+def test_vectors_of_another_model_are_never_compared(index: Index) -> None:
+    index.write([entry("a", "kettle")])
+    embed(index, "other/4")
+    assert find(index, "kettle", meaning=True) == []
+    assert embed(index) == 1
+    assert ids(find(index, "kettle", meaning=True)) == ["a"]
+
+
+def test_filters_hold_together(index: Index) -> None:
+    index.write(
+        [
+            entry("a", "kettle", collection="x", metadata={"team": "support"}),
+            entry("b", "kettle", collection="y", metadata={"team": "support"}, at=LATER),
+            entry("c", "kettle", collection="y", metadata={"team": "sales", "it's": 'a "quote"'}),
+        ]
+    )
+    embed(index)
+    for meaning in (False, True):
+        assert ids(find(index, "kettle", meaning=meaning, collection="y", metadata={"team": "support"})) == ["b"]
+        assert sorted(ids(find(index, "kettle", meaning=meaning, until=datetime(2026, 11, 21, 12, 0, 1, tzinfo=UTC)))) == ["a", "c"]
+        assert ids(find(index, "kettle", meaning=meaning, since=datetime(2026, 11, 21, 12, 0, 1, tzinfo=UTC))) == ["b"]
+        assert ids(find(index, "kettle", meaning=meaning, metadata={"it's": 'a "quote"'})) == ["c"]
+        assert find(index, "kettle", meaning=meaning, kind="result") == []
+
+
+def test_a_filter_finds_the_one_among_many_that_rank_before_it(index: Index) -> None:
+    index.write([entry(f"d{number}", f"kettle kettle kettle {number}", metadata={"n": str(number)}) for number in range(600)])
+    embed(index)
+    assert ids(find(index, "kettle", metadata={"n": "599"})) == ["d599"]
+    assert ids(find(index, "kettle", meaning=True, metadata={"n": "599"})) == ["d599"]
+
+
+def test_one_long_document_does_not_crowd_out_the_others(index: Index) -> None:
+    index.write(
+        [
+            entry("long", "".join(f"kettle {number} {hashlib.sha256(str(number).encode()).hexdigest() * 10}\n" for number in range(900))),
+            entry("short", "a kettle and much else " * 3),
+        ]
+    )
+    assert count(index, chunks) > 200
+    assert sorted(ids(find(index, "kettle"))) == ["long", "short"]
+
+
+HOSTILE = [
+    *('"', "'", '""', "kettle AND", "NOT", "NEAR(a b)", "text:kettle", "tenant:beta", "*", "kett*", "^kettle", "kettle)", "(((", "--", "\\", "%", "_", "a:b:c"),
+    *("; DROP TABLE index_documents; --", "' OR '1'='1", 'x" OR rowid > 0 --', "index_words_1 MATCH 'x'", "{text}: x", "+", "-kettle", "<>|&!:*"),
+    *("🫖", "水壶", "ﬁ", "\u0301", "\u200b", "e\u0301", "²", "kettle " * 1000, "a" * 8000, "kettle & !", "$1", ":words", "%s", "\x00", "NULL"),
+]
+
+
+def test_no_question_raises_or_finds_what_is_anothers(index: Index) -> None:
+    index.write([entry("mine", "the kettle"), entry("theirs", "the secret beta kettle", tenant="beta")])
+    embed(index)
+    for text in HOSTILE:
+        for meaning in (False, True):
+            assert set(ids(find(index, text, meaning=meaning))) <= {"mine"}, text
+    assert count(index, chunks) == 2
+
+
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.text(min_size=1, max_size=200))
+def test_made_up_questions_and_texts_neither(index: Index, text: str) -> None:
+    clean = text.replace("\0", " ")
+    index.write([entry("made-up", clean, stored_at=LATER), entry("theirs", "secret " + clean, tenant="beta", stored_at=LATER)])
+    assert set(ids(find(index, text))) <= {"made-up"}
+    index.write([entry("made-up", None, stored_at=LATER), entry("theirs", None, tenant="beta", stored_at=LATER)])
+    assert count(index, chunks) == 0
+
+
+def test_a_tenant_of_whom_nothing_is_known_finds_nothing(index: Index) -> None:
+    index.write([entry("a", "kettle")])
+    assert find(index, "kettle", tenant="nobody") == []
+    assert index.counts("nobody", SPACE)["documents"] == 0
+    assert index.standing("nobody", "c", "", 10) == {}
+
+
+def test_a_key_that_cannot_be_asked_for_is_refused(index: Index) -> None:
+    index.write([entry("a", "kettle")])
+    with pytest.raises(ValueError, match="nothing can be filtered"):
+        find(index, "kettle", metadata={'a"b': "c"})
