@@ -11,13 +11,13 @@ from bus.streams import consumers
 from services.adapters.lanes import consumers_of
 from tests.deploy.rendering import OVERLAYS, containers, matches, named, of_kind, pods, rendered
 
-SERVICES = ("router", "adapters", "validator", "meter")
+SERVICES = ("router", "adapters", "validator", "meter", "indexer")
 SECRETS = {"nats-services": {"password"}, "nats-accounts": set(), "provider-keys": set(), "ledger": {"password", "url"}}
 """What deploy/README.md tells an operator to create, and the keys that are read by name."""
 LEAVES_S = GRACE_S + 3 + 4
 """A worker's grace, its handlers' last 3 s, and what closes the connections."""
 KUBERNETES = "1.32"
-KEDA_NAMES = {"router": "router-", "validator": "validator-", "meter": "meter", "adapters": "adapter-"}
+KEDA_NAMES = {"router": "router-", "validator": "validator-", "meter": "meter", "adapters": "adapter-", "indexer": "indexer-"}
 
 overlays = pytest.mark.parametrize("overlay", OVERLAYS)
 
@@ -72,7 +72,7 @@ def test_secrets_are_named_and_never_kept_here(overlay: str) -> None:
         for variable in container.get("env", []):
             reference = variable.get("valueFrom", {}).get("secretKeyRef")
             assert reference is None or reference["key"] in SECRETS[reference["name"]], (name, variable)
-            assert reference or not any(word in variable["name"] for word in ("PASSWORD", "KEY", "TOKEN", "LEDGER_URL")), (name, variable)
+            assert reference or not any(word in variable["name"] for word in ("PASSWORD", "KEY", "TOKEN", "LEDGER_URL", "INDEX_URL")), (name, variable)
         assert {source["secretRef"]["name"] for source in container.get("envFrom", [])} <= set(SECRETS), name
     for name, pod in pods(overlay):
         assert {volume["secret"]["secretName"] for volume in pod["spec"]["volumes"] if "secret" in volume} <= set(SECRETS), name
@@ -118,7 +118,7 @@ def test_who_talks_to_nats_or_postgresql_is_let_through(overlay: str) -> None:
         variables = {variable["name"] for container in pod["spec"]["containers"] for variable in container.get("env", [])}
         labels = pod["metadata"]["labels"]
         assert ("HEADRACE_NATS" in variables) == (labels.get("headrace.io/client") == "nats"), name
-        assert ("HEADRACE_METER_LEDGER_URL" in variables) == (labels.get("headrace.io/client-of") == "postgres"), name
+        assert bool({"HEADRACE_METER_LEDGER_URL", "HEADRACE_INDEXER_INDEX_URL"} & variables) == (labels.get("headrace.io/client-of") == "postgres"), name
     (deny,) = (policy for policy in of_kind(overlay, "NetworkPolicy") if policy["metadata"]["name"] == "default-deny")
     assert deny["spec"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
 
@@ -158,9 +158,10 @@ def test_production_keeps_three_of_everything_that_holds_data_and_small_one_writ
     assert named("production", "StatefulSet", "nats")["spec"]["replicas"] == 3
     environment = named("production", "Job", "provision")["spec"]["template"]["spec"]["containers"][0]["env"]
     assert {"name": "REPLICAS", "value": "3"} in environment
-    meter = named("small", "Deployment", "meter")["spec"]
-    assert meter["replicas"] == 1
-    assert meter["strategy"] == {"type": "Recreate"}
+    for service in ("meter", "indexer"):
+        deployment = named("small", "Deployment", service)["spec"]
+        assert deployment["replicas"] == 1
+        assert deployment["strategy"] == {"type": "Recreate"}
     assert of_kind("small", "ScaledObject") == []
 
 
