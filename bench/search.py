@@ -5,11 +5,9 @@ import asyncio
 import itertools
 import json
 import random
-import re
 import statistics
 import tempfile
 import time
-import urllib.request
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from rich.progress import Progress
 
 from bus.connection import Bus
 from bus.server import free_port
+from tests.support.searching import embedded
 from tests.support.stack import Stack, configuration
 
 DOCUMENTS, QUERIES, CONCURRENCY = 50_000, 300, 256
@@ -47,7 +46,7 @@ async def search(documents: int, queries: int, progress: Progress) -> dict[str, 
             bus = await stack.bus()
             some = await asyncio.to_thread(texts, documents)
             first_s = await _indexed(bus, some, progress, "index")
-            embedded = await asyncio.to_thread(_embedded, port)
+            at_first = await asyncio.to_thread(embedded, port)
             asked = [await _ask(bus, _question(some, number)) for number in range(queries + 1)][1:]  # the first loads the vectors
             words = [await _ask(bus, {**_question(some, number), "by": "words"}) for number in range(queries // 3)]
             filtered = [await _ask(bus, {**_question(some, number), "metadata": {"half": "1"}}) for number in range(queries // 3)]
@@ -57,8 +56,8 @@ async def search(documents: int, queries: int, progress: Progress) -> dict[str, 
                 "search_documents": documents,
                 "search_documents_per_s": round(documents / first_s),
                 "search_again_documents_per_s": round(documents / again_s),
-                "search_embedded": embedded,
-                "search_again_embedded": await asyncio.to_thread(_embedded, port) - embedded,
+                "search_embedded": at_first,
+                "search_again_embedded": await asyncio.to_thread(embedded, port) - at_first,
                 **_times("search_ms", asked),
                 **_times("search_words_ms", words),
                 **_times("search_filtered_ms", filtered),
@@ -111,13 +110,6 @@ async def _ask(bus: Bus, question: dict[str, Any]) -> float:
 
 def _times(name: str, asked: Sequence[float]) -> dict[str, float]:
     return {f"{name}_p50": round(statistics.median(asked), 1), f"{name}_p99": round(statistics.quantiles(asked, n=100)[98], 1)}
-
-
-def _embedded(port: int) -> int:
-    """How many chunks the indexer has embedded, by its own metrics."""
-    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as page:
-        found = re.search(r'headrace_index_chunks_total\{[^}]*outcome="embedded"[^}]*\} ([0-9.e+]+)', page.read().decode())
-    return int(float(found.group(1))) if found else 0
 
 
 def _peak_mb(pid: int) -> int:

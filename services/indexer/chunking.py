@@ -7,11 +7,12 @@ from zlib import crc32
 
 CHUNKER = "lines-1"
 """Part of each chunk's id: other rules are another name."""
-MIN_CHARS, MEAN_CHARS, MAX_CHARS = 300, 1200, 4000
+MIN_CHARS, MEAN_CHARS, MAX_CHARS = 600, 1500, 4000
 """Shorter only at the end of a text; longer never."""
 LONGEST_UNIT = 400
 UNIT = re.compile(r"[^\n]*\n|[^\n]+")
 SENTENCE = re.compile(r".{40,}?[.!?;:。！？]\s+|.+", re.DOTALL)
+PIECE = re.compile(rf".{{1,{LONGEST_UNIT - 1}}}(?:\s|$)|.{{1,{LONGEST_UNIT}}}", re.DOTALL)
 HASHES = 1 << 32
 
 
@@ -50,5 +51,4 @@ def _units(text: str) -> Iterator[str]:
             yield line
             continue
         for sentence in SENTENCE.findall(line):
-            for start in range(0, len(sentence), LONGEST_UNIT):
-                yield sentence[start : start + LONGEST_UNIT]
+            yield from PIECE.findall(sentence)

@@ -2,13 +2,15 @@
 
 import asyncio
 import json
+import re
+import urllib.request
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from tests.support.client import Outsider
-from tests.support.processes import Program, eventually
+from tests.support.processes import eventually
 from tests.support.stack import Stack, configuration
 
 NOW = "2026-11-21T12:00:00Z"
@@ -85,5 +87,8 @@ async def library(folder: Path, environment: Mapping[str, str] | None = None, se
         await asyncio.to_thread(stack.end)
 
 
-def indexer(library: Library) -> Program:
-    return library.stack.services["indexer-1"]
+def embedded(port: int) -> int:
+    """How many chunks an indexer has embedded since it was started, by its own metrics."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=30) as page:
+        found = re.search(r'headrace_index_chunks_total\{[^}]*outcome="embedded"[^}]*\} ([0-9.e+]+)', page.read().decode())
+    return int(float(found.group(1))) if found else 0
