@@ -18,6 +18,7 @@ from bench.lanes import lanes
 from bench.observing import observing
 from bench.protocols import protocols
 from bench.replicas import replicas
+from bench.sizing import sizing
 from tests.support.stack import Stack
 
 PROVIDER_DELAY_S = 0.05
@@ -52,6 +53,10 @@ async def _observing(options: argparse.Namespace, progress: Progress) -> dict[st
     return await observing(options.rounds * 2, options.requests // 2, progress)
 
 
+async def _sizing(options: argparse.Namespace, progress: Progress) -> dict[str, Any]:
+    return await sizing(options.sized, progress)
+
+
 async def _protocols(_: argparse.Namespace, progress: Progress) -> dict[str, Any]:
     task = progress.add_task("protocols beside the official SDKs", total=None)
     try:
@@ -70,6 +75,7 @@ PARTS: Mapping[str, Part] = {
     "backlog": _backlog,
     "replicas": _replicas,
     "observing": _observing,
+    "sizing": _sizing,
     "protocols": _protocols,
     "prompt_cache": _prompt_cache,
 }
@@ -92,6 +98,7 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=3_000)
     parser.add_argument("--one-by-one", type=int, default=100, help="requests whose latency is measured, one at a time")
     parser.add_argument("--backlog", type=int, default=100_000)
+    parser.add_argument("--sized", type=int, default=50_000, help="requests of which is weighed what they leave behind")
     print(json.dumps(uvloop.run(_measured(parser.parse_args()))))
 
 

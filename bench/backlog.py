@@ -135,10 +135,10 @@ async def _resident(pipeline: Pipeline, profile_port: int) -> dict[str, int]:
     """Bytes of every process, when nothing is on its way; of the server also what is alive, since its collector leaves room for as much again."""
     await until_metered(pipeline)
     resident = {name: rss_bytes(pid) for name, pid in pipeline.processes.items()}
-    return {**resident, LIVE: await asyncio.to_thread(_alive, profile_port)}
+    return {**resident, LIVE: await asyncio.to_thread(alive, profile_port)}
 
 
-def _alive(profile_port: int) -> int:
+def alive(profile_port: int) -> int:
     """Bytes in the server's heap after a collection."""
     with urllib.request.urlopen(f"http://127.0.0.1:{profile_port}/debug/pprof/heap?gc=1&debug=1", timeout=30) as answer:
         found = re.search(rb"# HeapAlloc = (\d+)", answer.read())

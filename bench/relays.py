@@ -77,9 +77,10 @@ class Floor:
 class Pipeline:
     """Headrace, as its services are run anywhere: contracts, journal and ledger on, tracing unsampled."""
 
-    def __init__(self, folder: Path, *, http: bool, replicas: int = 1, environment: dict[str, str] | None = None, **stack: Any) -> None:
+    def __init__(self, folder: Path, *, http: bool, replicas: int = 1, copies: int = 1, environment: dict[str, str] | None = None, **stack: Any) -> None:
+        """`replicas` of each service; `copies` of each stream."""
         modules = {} if http else {"adapters": "bench.inside"}
-        self.stack = Stack(folder, modules=modules, environment=environment, **stack)
+        self.stack = Stack(folder, modules=modules, environment=environment, replicas=copies, **stack)
         self._replicas = replicas
         self.processes: dict[str, int] = {}
         self._waiting: dict[str, asyncio.Future[None]] = {}
