@@ -118,8 +118,10 @@ async def _restore(session: Session, folder: Path, data_dir: Path | None, replic
             for stream in manifest.streams:
                 with bar(stream.name, (folder / stream.file).stat().st_size) as advance:
                     states[stream.name] = await restoring.bring_back(bus, stream, folder, replicas, advance)
+        again = databases.begin_again(one.name for one, _ in files)
         for position in manifest.positions:
-            await restoring.bring_to(bus, position, replicas)
+            known = 0 if position.config["durable_name"] in again else position.acknowledged
+            await restoring.bring_to(bus, position.model_copy(update={"acknowledged": known}), replicas)
         dropped = await restoring.drop_orphaned_claims(bus, manifest)
         mended = await provision(bus, Sizing(replicas))
     for database, file in files:

@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from bus.connection import Bus
 from bus.errors import Unavailable
 from bus.manifest import BadBackup, SavedDatabase
 from cli.session import Failure
+from cli.show import notes
 
 SQLITE = "sqlite"
 
@@ -31,9 +32,14 @@ class Owner:
     """Its name in the data directory of `headrace up`."""
     again: str
     """How it is made again from the streams."""
+    readers: tuple[str, ...] = ()
+    """The durables that fill it, where reading from the beginning is all that it needs to be made again. It is left out where its service does not answer."""
 
 
-OWNERS = (Owner("ledger", "meter", "HEADRACE_METER_LEDGER_URL", "headrace-ledger.db", "headrace cost rebuild"),)
+OWNERS = (
+    Owner("ledger", "meter", "HEADRACE_METER_LEDGER_URL", "headrace-ledger.db", "headrace cost rebuild"),
+    Owner("index", "indexer", "HEADRACE_INDEXER_INDEX_URL", "headrace-index.db", "python -m services.indexer", ("indexer-documents", "indexer-results")),
+)
 
 
 @dataclass(frozen=True)
@@ -47,10 +53,15 @@ class Place:
 
 async def places(bus: Bus) -> list[Place]:
     """Where each database is: by the environment, else as its service says. Raises Failure where that is unknown or elsewhere."""
-    return [await _place(bus, owner) for owner in OWNERS]
+    return [place for owner in OWNERS if (place := await _place(bus, owner)) is not None]
 
 
-async def _place(bus: Bus, owner: Owner) -> Place:
+def begin_again(files: Iterable[str]) -> set[str]:
+    """The durables that must read all from the beginning, where only these databases were put back."""
+    return {reader for owner in OWNERS if owner.name not in files for reader in owner.readers}
+
+
+async def _place(bus: Bus, owner: Owner) -> Place | None:
     url = os.environ.get(owner.setting)
     if url:
         return place_of(owner, url)
@@ -58,6 +69,10 @@ async def _place(bus: Bus, owner: Owner) -> Place:
     try:
         told = json.loads((await bus.request(bus.subjects.query(owner.name), b"")).data)
     except Unavailable as error:
+        if owner.readers:
+            why = f"no {owner.service} answers and {owner.setting} is not set"
+            notes().print(f"{why}: the {owner.name} is left out; after a restore it is made again from the streams", markup=False, soft_wrap=True)
+            return None
         raise Failure(
             f"no {owner.service} answers that could say where its {owner.name} is: set {owner.setting} as for the {owner.service}, {leave_out}"
         ) from error

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from cli.session import Failure
+from services.indexer import index
 from services.meter import ledger
 from storage import migrations
 from storage.database import open_database
@@ -20,7 +21,7 @@ class Owned:
     schema: migrations.Schema
 
 
-OWNED = (Owned("ledger", ledger.SETTING, ledger.SCHEMA),)
+OWNED = (Owned("ledger", ledger.SETTING, ledger.SCHEMA), Owned("index", index.SETTING, index.SCHEMA))
 
 
 def migrated(to: str | None) -> tuple[list[str], list[str]]:

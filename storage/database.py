@@ -1,7 +1,9 @@
 """Which databases can keep what the services keep, how each is opened, takes many rows at once, and sums money exactly."""
 
 import importlib.util
+import json
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import JSON, ColumnElement, Engine, Numeric, Table, bindparam, cast, create_engine, event, func, select, text
@@ -46,6 +48,12 @@ def parameters_of(engine: Engine, rows: list[dict[str, Any]]) -> Any:
 def exact_sum(engine: Engine, column: ColumnElement[str | None]) -> ColumnElement[Any]:
     """The sum of decimals that are kept as text, nulls left out; a number or its text."""
     return func.exact_sum(column) if engine.dialect.name == "sqlite" else func.sum(cast(column, Numeric))
+
+
+def whereabouts(engine: Engine) -> bytes:
+    """Where it is, as JSON: a file's place, none for a server, whose URL holds a password."""
+    name, database = engine.url.get_backend_name(), engine.url.database
+    return json.dumps({"kept_in": name, "file": str(Path(database or "").resolve()) if name == "sqlite" else None}).encode()
 
 
 class _ExactSum:

@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 
+import structlog
 from sqlalchemy.exc import OperationalError
 
 from bus.application import Application
@@ -15,6 +16,8 @@ from services.indexer.handlers import DOCUMENTS, READER, Handlers
 from services.indexer.index import Index
 from services.indexer.settings import IndexerSettings
 from storage.database import UnusableDatabase
+
+log = structlog.get_logger()
 
 OPEN_TRIES = 20
 OPEN_PAUSE_S = 0.25
@@ -50,6 +53,7 @@ def build(app: Application, settings: IndexerSettings) -> None:
     app.consume("RESULTS", "indexer-results", handlers.on_result, service="indexer", slots=settings.slots)
     app.query_of_tenants("search", handlers.on_search)
     app.query_of_tenants("indexed", handlers.on_question)
+    app.query("index", handlers.on_whereabouts)
     app.background(handlers.sweep)
     if filler is not None:
         app.background(filler.run)
@@ -57,10 +61,14 @@ def build(app: Application, settings: IndexerSettings) -> None:
 
 
 async def open_index(index: Index) -> None:
-    """Create what is missing; another indexer that does the same at this moment may hold the lock."""
-    for _ in range(OPEN_TRIES - 1):
+    """Bring the tables to this version; another indexer that does the same at this moment may hold the lock."""
+    for left in reversed(range(OPEN_TRIES)):
         try:
-            return await asyncio.to_thread(index.create)
+            steps = await asyncio.to_thread(index.create)
         except OperationalError:
+            if not left:
+                raise
             await asyncio.sleep(OPEN_PAUSE_S)
-    return await asyncio.to_thread(index.create)
+        else:
+            log.info("index_opened", migrated=steps)
+            return

@@ -22,6 +22,7 @@ from services.indexer.finding import Finder
 from services.indexer.index import Index
 from services.indexer.writing import Written
 from storage.commits import GroupCommit
+from storage.database import whereabouts
 from storage.texts import utc_text
 
 log = structlog.get_logger()
@@ -55,6 +56,10 @@ class Handlers:
         entry = entry_of_result(delivery.tokens, delivery.body, delivery.stored_at, self._results_days)
         if entry is not None:
             await self._commit(entry)
+
+    async def on_whereabouts(self, _: bytes) -> bytes:
+        """Answer where an SQLite index lies, for whoever works on this machine."""
+        return whereabouts(self._index.engine)
 
     async def on_search(self, tenant: str, body: bytes) -> bytes:
         """Answer a SearchV1 with a FoundV1."""

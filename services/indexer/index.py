@@ -5,18 +5,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Connection, and_, func, insert, or_, select, update
-from sqlalchemy.schema import CreateIndex, CreateTable
 
 from services.indexer.chunking import chunks as cut
 from services.indexer.entries import Entry
 from services.indexer.lookups import delete_in, firsts_in
-from services.indexer.tables import by_chunk, by_expiry, by_space, chunks, counter, documents, metadata, tenants, vectors
+from services.indexer.tables import chunks, counter, documents, tenants, vectors
 from services.indexer.words import words_in
 from services.indexer.writing import Writer, Written
 from storage.database import open_database
+from storage.migrations import Schema, migrate
 
 SETTING = "HEADRACE_INDEXER_INDEX_URL"
-CREATION_LOCK = 0x4EAD4ACF
+SCHEMA = Schema("services.indexer:migrations", "index_revision", lock=0x4EAD4ACF)
 SWEPT_AT_ONCE = 500
 
 
@@ -38,18 +38,9 @@ class Index:
         self.words = words_in(self.engine)
         self._numbers: dict[str, int] = {}
 
-    def create(self) -> None:
-        """Make what is missing; two indexers may do so at once."""
-        with self.engine.begin() as connection:
-            if self.engine.dialect.name == "postgresql":  # where IF NOT EXISTS does not hold against another transaction
-                connection.execute(select(func.pg_advisory_xact_lock(CREATION_LOCK)))
-            for table in metadata.sorted_tables:
-                connection.execute(CreateTable(table, if_not_exists=True))
-            for index in (by_chunk, by_space, by_expiry):
-                connection.execute(CreateIndex(index, if_not_exists=True))
-            self.words.prepare(connection)
-            if connection.execute(select(counter.c.value)).first() is None:
-                connection.execute(insert(counter).values(name="all", value=0))
+    def create(self) -> list[str]:
+        """Bring the tables to this version; the steps taken. Two indexers may do so at once. Raises SQLAlchemyError."""
+        return migrate(self.engine, SCHEMA)
 
     def close(self) -> None:
         self.engine.dispose()

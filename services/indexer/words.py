@@ -14,9 +14,6 @@ Chunk = tuple[int, str]
 class Words(Protocol):
     """The words of one database's chunks."""
 
-    def prepare(self, connection: Connection) -> None:
-        """Make what belongs to all tenants."""
-
     def add(self, connection: Connection, tenant: int, added: Sequence[Chunk]) -> None:
         """These chunks are new; their rows are written."""
 
@@ -33,9 +30,6 @@ def words_in(engine: Engine) -> Words:
 
 class SqliteWords:
     """A table for each tenant: how rare a word is in one tenant's texts says nothing about another's, and large tenants do not slow small ones."""
-
-    def prepare(self, connection: Connection) -> None:
-        pass
 
     def add(self, connection: Connection, tenant: int, added: Sequence[Chunk]) -> None:
         table = _table(tenant)
@@ -59,9 +53,6 @@ class SqliteWords:
 
 class PostgresWords:
     """An expression index over the chunks: their rows are all there is to keep."""
-
-    def prepare(self, connection: Connection) -> None:
-        connection.execute(text(f"CREATE INDEX IF NOT EXISTS index_chunks_words ON {chunks.name} USING gin (to_tsvector('simple'::regconfig, text))"))
 
     def add(self, connection: Connection, tenant: int, added: Sequence[Chunk]) -> None:
         pass

@@ -3,7 +3,6 @@
 import asyncio
 import json
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, TypeVar
 
 import structlog
@@ -21,6 +20,7 @@ from services.meter.entries import Metered, Row, cost_of_row, recorded, row_of_c
 from services.meter.ledger import Ledger, key_of, version_of
 from services.meter.report import Choice, CostQuestion, report
 from storage.commits import GroupCommit
+from storage.database import whereabouts
 
 Asked = TypeVar("Asked", bound=Choice)
 
@@ -100,9 +100,7 @@ class Handlers:
 
     async def on_whereabouts(self, _: bytes) -> bytes:
         """Answer where an SQLite ledger lies, for whoever works on this machine; a server's URL holds a password and is not told."""
-        url = self._ledger.engine.url
-        place = str(Path(url.database or "").resolve()) if url.get_backend_name() == "sqlite" else None
-        return json.dumps({"kept_in": url.get_backend_name(), "file": place}).encode()
+        return whereabouts(self._ledger.engine)
 
     async def close(self) -> None:
         await self._commits.close()

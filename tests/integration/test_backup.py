@@ -292,3 +292,74 @@ async def test_a_restore_refuses_altered_files_full_servers_and_services_at_work
             assert not (tmp_path / "other").exists()
     finally:
         await asyncio.to_thread(stack.end)
+
+
+def _index(file: Path) -> dict[str, list[Row]]:
+    """What stands in each table of an index, words included."""
+    connection = sqlite3.connect(f"{file.as_uri()}?mode=ro", uri=True)
+    try:
+        names = [name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' ORDER BY name")]
+        return {name: sorted(connection.execute(f'SELECT * FROM "{name}"').fetchall(), key=repr) for name in names}
+    finally:
+        connection.close()
+
+
+@pytest.mark.timeout(180)
+@pytest.mark.parametrize("with_index", [True, False], ids=["index saved", "index made again"])
+async def test_at_rest_streams_ledger_and_index_are_equal_after_everything_was_deleted(tmp_path: Path, with_index: bool) -> None:
+    saved, index = tmp_path / "saved", tmp_path / "stack" / "index.sqlite"
+    stack = Stack(tmp_path / "stack", environment={"HEADRACE_INDEXER_INDEX_URL": f"sqlite:///{index}", "HEADRACE_INDEXER_EMBEDDINGS": "off"})
+    everything = (*SERVICES, "indexer")
+    try:
+        await stack.begin(services=everything)
+        async with Outsider(stack.url) as outsider:
+            for number in range(20):
+                document = {"id": f"d{number}", "content": f"The heron number {number} watches the kingfisher."}
+                await outsider.js.publish(f"llm.v1.document.acme.birds.d{number}", json.dumps(document).encode())
+                await outsider.ask(f"r{number}", f"[[text Kingfisher {number}]] Which bird?")
+            for number in range(20):
+                await outsider.result(f"r{number}", within_s=40)
+            for durable, stream in {"meter": "ATTEMPTS", "indexer-documents": "DOCUMENTS", "indexer-results": "RESULTS"}.items():
+                await outsider.idle(durable, stream)
+        found = await headrace("--json", "--nats", stack.url, "--tenant", "acme", "search", "kingfisher", "--limit", "50")
+        assert len(_found(found.stdout)) == 40, found.stderr
+        names = [name for name in order("llm") if name not in ("JOURNAL", "KV_HEALTH", "NOTICES")]  # leases and checks go on
+        async with connected(stack.url) as bus:
+            before = {name: await content(bus, name) for name in names}
+        places = stack.environment if with_index else {**stack.environment, "HEADRACE_INDEXER_INDEX_URL": ""}
+        if not with_index:
+            stack.services["indexer-1"].stop()
+        done = await headrace("--nats", stack.url, "backup", str(saved), **places)
+        assert done.returncode == 0 and ("index is left out" in done.stderr) != with_index, done.stderr
+        stack.send(signal.SIGTERM, *[f"{service}-1" for service in everything if stack.services[f"{service}-1"].alive])
+        await eventually(lambda: not any(program.alive for program in stack.services.values()), 30)
+        rows, indexed = ledger_of(stack.ledger), _index(index)
+        await asyncio.to_thread(stack.server.stop)
+        shutil.rmtree(stack.server.data_dir / "jetstream")
+        for file in [*stack.folder.glob("ledger.sqlite*"), *stack.folder.glob("index.sqlite*")]:
+            file.unlink()
+
+        await stack.restart_server()
+        done = await headrace("--nats", stack.url, "restore", str(saved), **stack.environment)
+        assert done.returncode == 0, done.stderr
+        async with connected(stack.url) as bus:
+            assert {name: await content(bus, name) for name in names} == before
+        assert ledger_of(stack.ledger) == rows
+        assert not with_index or _index(index) == indexed
+        for service in everything:
+            stack.start(f"{service}-1")
+        await asyncio.gather(*(stack.ready(f"{service}-1") for service in everything))
+        async with Outsider(stack.url) as outsider:
+            await outsider.idle("indexer-documents", "DOCUMENTS")
+            await outsider.idle("indexer-results", "RESULTS")
+            again = await headrace("--json", "--nats", stack.url, "--tenant", "acme", "search", "kingfisher", "--limit", "50")
+            assert _found(again.stdout) == _found(found.stdout)
+            assert await outsider.messages("DEAD_LETTERS") == 0
+            assert await outsider.messages("COSTS") == len(before["COSTS"]) == len(stack.calls()) == 20
+    finally:
+        await asyncio.to_thread(stack.end)
+
+
+def _found(answer: str) -> set[str]:
+    """What was found, whatever its rank."""
+    return {json.dumps([hit[name] for name in ("kind", "id", "snippet", "at")]) for hit in json.loads(answer)["hits"]}
