@@ -13,6 +13,7 @@ from bus import health
 from bus.configuration import load
 from bus.connection import Bus
 from bus.fleet import Reporter
+from bus.lease import LEASE_S
 from bus.provision import ensure_consumer, provision
 from bus.server import EmbeddedServer
 from bus.streams import Consumer
@@ -113,8 +114,8 @@ async def test_lanes_of_a_configured_provider_are_told_and_durables_of_others_ar
 
 async def test_health_is_one_for_the_state_that_holds_and_zero_for_what_nobody_renews(tmp_path: Path) -> None:
     async with fleet(tmp_path) as (_, connection, [reporter], _):
-        await health.tell(connection, ProviderHealthV1(provider="far-away", state="unhealthy", checked_at=datetime.now(UTC), valid_s=60))
         await health.tell(connection, ProviderHealthV1(provider="quiet", state="healthy", checked_at=datetime(2026, 1, 1, tzinfo=UTC), valid_s=60))
+        await health.tell(connection, ProviderHealthV1(provider="far-away", state="unhealthy", checked_at=datetime.now(UTC), valid_s=60))
         await told(reporter, metrics.PROVIDER_HEALTH, ("far-away", "unhealthy"), lambda value: value == 1)
         states = {labels for labels, value in reporter.points(metrics.PROVIDER_HEALTH).items() if value}
         assert states == {("far-away", "unhealthy")}
@@ -148,3 +149,14 @@ async def test_nothing_is_told_of_a_bus_that_is_away_once_the_lease_has_passed(t
         await eventually(lambda: not reporter.points(metrics.QUEUE_DEPTH), 30)
         await asyncio.to_thread(server.start)
         await told(reporter, metrics.QUEUE_DEPTH, REQUESTS, lambda value: value == 1)
+
+
+async def test_a_process_that_was_paused_tells_nothing_once_its_lease_has_passed(tmp_path: Path) -> None:
+    kept, bus.fleet.HOLD_S = bus.fleet.HOLD_S, 3600.0  # as if it were stopped after its first look
+    try:
+        async with fleet(tmp_path) as (_, connection, [reporter], _):
+            await eventually(lambda: reporter.points(metrics.STREAM_MESSAGES), 30)
+            await asyncio.sleep(LEASE_S)
+            assert not reporter.points(metrics.STREAM_MESSAGES)
+    finally:
+        bus.fleet.HOLD_S = kept
