@@ -154,7 +154,7 @@ async def test_nothing_is_told_of_a_bus_that_is_away_once_the_lease_has_passed(t
 async def test_a_process_that_was_paused_tells_nothing_once_its_lease_has_passed(tmp_path: Path) -> None:
     kept, bus.fleet.HOLD_S = bus.fleet.HOLD_S, 3600.0  # as if it were stopped after its first look
     try:
-        async with fleet(tmp_path) as (_, connection, [reporter], _):
+        async with fleet(tmp_path) as (_, _, [reporter], _):
             await eventually(lambda: reporter.points(metrics.STREAM_MESSAGES), 30)
             await asyncio.sleep(LEASE_S)
             assert not reporter.points(metrics.STREAM_MESSAGES)
