@@ -116,7 +116,7 @@ def _message(buffer: bytearray, at: int) -> Message | None:
         begin, size, sid = line_end + 2, int(words[-1]), int(words[2])
         body_at = begin + int(words[-2]) if headed else begin
     except (ValueError, IndexError):
-        raise nats.errors.ProtocolError(f"a message line that cannot be read: {bytes(buffer[at:line_end])[:100]!r}") from None
+        raise nats.errors.ProtocolError(f"a message line of {line_end - at} bytes that cannot be read") from None
     end = begin + size
     if len(buffer) < end + 2:
         return None

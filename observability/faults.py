@@ -6,7 +6,7 @@ from collections.abc import Iterator
 WITHHELD = "(words withheld: they may quote a message)"
 ABOUT_MACHINES = (OSError, ImportError, AttributeError, NameError, TypeError, RuntimeError, MemoryError)
 """What these say names files, addresses, attributes and types."""
-TRUSTED = frozenset({"aiohttp", "bus", "catalog", "cli", "nats", "observability", "services"})
+TRUSTED = frozenset({"aiohttp", "bus", "catalog", "cli", "nats", "observability", "services", "storage"})
 """Packages whose own exceptions quote no body. ValueError and KeyError say the value itself, pydantic and SQLAlchemy the whole input."""
 
 

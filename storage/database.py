@@ -11,6 +11,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from observability.redaction import conceal
+
 BUSY_TIMEOUT_MS = 10_000
 CONNECT_TIMEOUT_S = 10
 KNOWN = ("sqlite", "postgresql")
@@ -24,11 +26,11 @@ def open_database(url: str, what: str, setting: str) -> Engine:
     """An engine for a `sqlite:///` or `postgresql://` URL; nothing is connected yet. `what` is kept there, as `setting` says. Raises UnusableDatabase."""
     wanted = _known(url, what, setting)
     if wanted.get_backend_name() == "sqlite":
-        engine = create_engine(wanted)
+        engine = create_engine(wanted, hide_parameters=True)
         event.listen(engine, "connect", _prepare_sqlite)
         return engine
     # A pooled connection may be older than the server's last restart: it is asked before it is used.
-    return create_engine(wanted, pool_pre_ping=True, connect_args={"connect_timeout": CONNECT_TIMEOUT_S})
+    return create_engine(wanted, hide_parameters=True, pool_pre_ping=True, connect_args={"connect_timeout": CONNECT_TIMEOUT_S})
 
 
 def insert_into(engine: Engine, table: Table) -> Any:
@@ -82,6 +84,8 @@ def _known(url: str, what: str, setting: str) -> URL:
         return wanted
     if importlib.util.find_spec("psycopg") is None:
         raise UnusableDatabase(f"the {what} in PostgreSQL needs the driver psycopg: run pip install 'headrace[postgres]', or set {setting} to a sqlite:/// URL")
+    if wanted.password:
+        conceal(str(wanted.password))
     return wanted.set(drivername="postgresql+psycopg")
 
 

@@ -1,4 +1,4 @@
-"""What every test finds: OpenTelemetry's globals as new, and a PostgreSQL where it asks for one."""
+"""What every test finds: OpenTelemetry's globals as new, and a PostgreSQL where it asks for one. What all of them together must not let out."""
 
 from collections.abc import Iterator
 
@@ -7,10 +7,15 @@ from hypothesis import HealthCheck, settings
 from opentelemetry import trace
 from opentelemetry.util._once import Once
 
+from tests.support import canary_run
 from tests.support.postgres import Absent, Postgres
 
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])  # a busy machine is no fault of the code
 settings.load_profile("busy")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    canary_run.begin(config)
 
 
 @pytest.fixture(autouse=True)

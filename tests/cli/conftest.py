@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from bus.server import free_port
-from cli.demo.recorded import serve
+from cli.demo.recorded import TEXT, serve
+from tests.support import canaries
 
 CONFIGURATION = """\
 version: 2
@@ -28,7 +29,9 @@ Headrace = Callable[..., "subprocess.CompletedProcess[str]"]
 
 def headrace(*arguments: str, stdin: str | None = None) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "cli.main", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, input=stdin)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, input=stdin)
+    canaries.said(arguments[0], done.stderr)
+    return done
 
 
 @dataclass
@@ -55,6 +58,8 @@ def provider() -> Iterator[int]:
     thread = threading.Thread(target=lambda: loop.run_until_complete(run()))
     thread.start()
     assert listening.wait(10)
+    canaries.saw("answer", TEXT)
+    canaries.saw("prompt", "What is NATS?")
     yield port
     loop.call_soon_threadsafe(stop.set)
     thread.join(10)
@@ -69,7 +74,7 @@ def up(provider: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runn
     out = folder / "up.out"
     command = [sys.executable, "-m", "cli.main", "up", "--config", str(config), "--data-dir", str(folder / "data"), "--nats-port", "0"]
     with out.open("wb") as output:
-        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, "CLI_TEST_KEY": "sk-very-secret"})
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env={**os.environ, **canaries.telemetry(), "CLI_TEST_KEY": canaries.KEY})
     try:
         yield Running(_ready(process, out), process, config)
     finally:

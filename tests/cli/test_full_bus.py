@@ -12,6 +12,7 @@ import pytest
 from bus.client import HeadraceClient
 from bus.errors import Full
 from tests.integration.conftest import own_stack
+from tests.support import canaries
 from tests.support.processes import eventually
 from tests.support.stack import Stack
 
@@ -20,9 +21,11 @@ FULL = "the bus is full, nothing was stored: REQUESTS (maximum messages exceeded
 
 async def headrace(stack: Stack, *arguments: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "cli.main", "--tenant", "acme", *arguments]
-    return await asyncio.to_thread(
+    done = await asyncio.to_thread(
         lambda: subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env={**os.environ, **stack.environment})
     )
+    canaries.said(arguments[0], done.stderr)
+    return done
 
 
 @pytest.mark.timeout(120)

@@ -13,6 +13,7 @@ import pytest
 from bus.connection import Bus
 from bus.errors import Exists, Unavailable
 from bus.provision import drift, provision
+from tests.support import canaries
 from tests.support.cluster import Cluster
 from tests.support.processes import eventually
 from tests.support.stack import Stack
@@ -48,7 +49,9 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
 
 def headrace(guarded: Guarded, *arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "cli.main", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env={**guarded.environment, **environment})
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, env={**guarded.environment, **environment})
+    canaries.said(arguments[0], done.stderr)
+    return done
 
 
 def test_a_question_is_answered_over_tls_with_credentials(guarded: Guarded) -> None:

@@ -73,7 +73,7 @@ class Example:
         return dict(json.loads(self.awaited.read_text())) if self.awaited.exists() else {}
 
     def _file(self, kind: str) -> Path:
-        return self.folder / f"{self.runs}.{kind}"
+        return self.folder / f"example-{self.runs}.{kind}"
 
 
 @pytest.fixture(params=["javascript", "python"])

@@ -25,6 +25,7 @@ from services.meter.ledger import Ledger, calls
 from services.meter.rebuild import Rebuilt, measure, rebuild
 from services.meter.report import Choice, CostQuestion, report
 from services.meter.reprice import write
+from tests.support import canaries
 from tests.support.postgres import Postgres
 from tests.support.processes import ROOT, Program, eventually
 from tests.support.stack import Stack
@@ -122,7 +123,9 @@ async def publish(bus: Bus, *events: dict[str, Any], msg_id: str | None = None) 
 
 
 def headrace(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run([sys.executable, "-m", "cli.main", *arguments], capture_output=True, text=True, timeout=60, check=False, cwd=ROOT)
+    done = subprocess.run([sys.executable, "-m", "cli.main", *arguments], capture_output=True, text=True, timeout=60, check=False, cwd=ROOT)
+    canaries.said(arguments[0], done.stderr)
+    return done
 
 
 def url_of(ledger: Ledger) -> str:

@@ -15,6 +15,7 @@ from contracts.health import ModelListingV1
 from services.adapters.endpoints import digest
 from services.adapters.listings import FRESH_S, Listings
 from services.adapters.providers import Providers
+from tests.support import canaries
 from tests.support.provider import Provider
 from tests.support.stack import configuration
 
@@ -23,7 +24,11 @@ OWN = ("small", "free", "embed", "unused")
 
 @asynccontextmanager
 async def served(folder: Path, **fields: Any) -> AsyncIterator[tuple[Bus, Providers, Provider, ProviderV1]]:
-    server, provider, providers = EmbeddedServer(folder / "nats", log=folder / "nats-server.log"), Provider(folder / "calls.jsonl"), Providers({})
+    server, provider, providers = (
+        EmbeddedServer(folder / "nats", log=folder / "nats-server.log"),
+        Provider(folder / "calls.jsonl"),
+        Providers({"FAKE_PROVIDER_KEY": canaries.KEY}),
+    )
     server.start()
     bus = Bus(server.url, name="test")
     try:

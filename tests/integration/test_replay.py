@@ -144,7 +144,7 @@ async def test_a_dry_run_publishes_nothing_and_says_what_it_would_cost(stack: St
         assert before == [await outsider.last_sequence(stream) for stream in ("REQUESTS", "CALLS", "RESULTS")]
     [row] = told["requests"]
     assert (code, row["request_id"], row["to_send"], told["totals"]["to_send"]) == (0, "wrong", True, 1)
-    assert row["estimated_usd"] == told["totals"]["estimated_usd"] == "0.00205"  # "hello" is 2 tokens at 1 USD, then 1,024 at 2 USD a million
+    assert row["estimated_usd"] == told["totals"]["estimated_usd"] == "0.002055"  # "hello" and its mark are 7 tokens at 1 USD, then 1,024 at 2 USD a million
 
 
 FILTERS = [

@@ -9,6 +9,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.js.errors import NotFoundError
 
+from tests.support.canaries import PROMPT
 from tests.support.processes import eventually
 
 
@@ -53,7 +54,8 @@ class Outsider:
         return ack.seq
 
     async def ask(self, request_id: str, text: str = "Hello", *, tenant: str = "acme", lane: str | None = None, **fields: Any) -> int:
-        body = {"id": request_id, "messages": [{"role": "user", "content": text}], **fields}
+        """`text` is marked, so that the run tells where it comes out."""
+        body = {"id": request_id, "messages": [{"role": "user", "content": f"{text} {PROMPT}"}], **fields}
         return await self.request(body, tenant=tenant, lane=lane)
 
     async def cancel(self, request_id: str, tenant: str = "acme") -> None:

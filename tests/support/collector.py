@@ -8,6 +8,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 
+from tests.support import canaries
+
 KINDS = {Span.SPAN_KIND_PRODUCER: "producer", Span.SPAN_KIND_CONSUMER: "consumer", Span.SPAN_KIND_CLIENT: "client", Span.SPAN_KIND_INTERNAL: "internal"}
 
 
@@ -73,6 +75,7 @@ class Collector:
     async def _take(self, request: web.Request) -> web.Response:
         self.headers.append(dict(request.headers))
         self.raw.append(await request.read())
+        canaries.sent("trees", self.raw[-1])
         sent = ExportTraceServiceRequest.FromString(self.raw[-1])
         for group in sent.resource_spans:
             resource = _facts(group.resource.attributes)

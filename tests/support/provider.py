@@ -15,6 +15,7 @@ from typing import Any
 from aiohttp import web
 
 from tests.support.behaviour import Behaviour, Script
+from tests.support.canaries import ANSWER, saw
 
 MAX_BODY_BYTES = 64 << 20
 
@@ -75,6 +76,9 @@ class Provider:
 
     async def _logged(self, request: web.Request, body: dict[str, Any], prompt: str, answer: Any) -> web.StreamResponse:
         call_id = request.headers.get("Idempotency-Key", "")
+        for text in _texts(body):
+            saw("prompt", text)
+        saw("key", request.headers.get("Authorization", "").removeprefix("Bearer "))
         facts = {
             "call_id": call_id,
             "prompt_sha256": hashlib.sha256(prompt.encode()).hexdigest(),
@@ -110,8 +114,9 @@ class Provider:
 
     async def _chat_answer(self, request: web.Request, body: dict[str, Any], prompt: str, behaviour: Behaviour, facts: dict[str, Any]) -> web.StreamResponse:
         answered = [message["content"] for message in body["messages"][-1:] if message["role"] == "tool"]
-        said = f"The tool said {answered[0]}." if answered else f"You said {facts['prompt_sha256'][:12]}."
+        said = f"The tool said {answered[0]}." if answered else f"You said {facts['prompt_sha256'][:12]}. {ANSWER}"
         text = behaviour.text if behaviour.text is not None else said
+        saw("answer", text)
         if body.get("stream"):
             return await self._stream(request, body, text, behaviour, facts)
         if behaviour.cut is not None:
@@ -173,6 +178,12 @@ def _usage(facts: dict[str, Any], cached: int | None) -> dict[str, Any]:
     prompt, completion = facts["input_tokens"], facts["output_tokens"]
     usage = {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
     return usage if cached is None else {**usage, "prompt_tokens_details": {"cached_tokens": cached}}
+
+
+def _texts(body: dict[str, Any]) -> list[str]:
+    contents = [message.get("content") or "" for message in body.get("messages", [])]
+    parts = [part.get("text", "") for content in contents if isinstance(content, list) for part in content]
+    return [*(content for content in contents if isinstance(content, str)), *parts, *body.get("input", [])]
 
 
 def _last_user_text(messages: list[dict[str, Any]]) -> str:

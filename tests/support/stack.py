@@ -15,6 +15,7 @@ from bus.connection import Bus
 from bus.errors import Unavailable
 from bus.provision import Sizing, provision
 from bus.server import EmbeddedServer
+from tests.support import canaries
 from tests.support.cluster import Cluster
 from tests.support.processes import ROOT, Program, eventually
 
@@ -37,7 +38,16 @@ def fake_provider(base_url: str, **fields: Any) -> dict[str, Any]:
     """A provider entry of the configuration, priced so that money appears."""
     price = {"input_mtok": "1", "output_mtok": "2"}
     models = [{"id": "small", "price": price}, {"id": "free"}, {"id": "embed", "dimensions": 8, "price": price}]
-    return {"id": "fake", "type": "openai", "base_url": base_url, "max_in_flight": 400, "timeout_s": 60, "models": models, **fields}
+    return {
+        "id": "fake",
+        "type": "openai",
+        "base_url": base_url,
+        "api_key": "${FAKE_PROVIDER_KEY}",
+        "max_in_flight": 400,
+        "timeout_s": 60,
+        "models": models,
+        **fields,
+    }
 
 
 def configuration(base_url: str, **fields: Any) -> dict[str, Any]:
@@ -89,7 +99,9 @@ class Stack:
 
     @property
     def environment(self) -> dict[str, str]:
-        return {"HEADRACE_NATS": self.url, "HEADRACE_METER_LEDGER_URL": f"sqlite:///{self.ledger}", "OTEL_SDK_DISABLED": "true", **self._extra}
+        own = {"HEADRACE_NATS": self.url, "HEADRACE_METER_LEDGER_URL": f"sqlite:///{self.ledger}", "FAKE_PROVIDER_KEY": canaries.KEY}
+        own_collector = any(name.startswith("OTEL_") for name in self._extra)
+        return {**own, **({} if own_collector else canaries.telemetry()), **self._extra}
 
     async def begin(self, replicas: int = 1, services: tuple[str, ...] = SERVICES, config: dict[str, Any] | None = None) -> None:
         """Server, provider, streams, configuration, then the services; returns when all of them are ready."""
