@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,10 @@ from tests.support.processes import ROOT, eventually
 from tests.support.searching import Library, embedded, library
 
 MANY = {f"d{number}": f"Page {number} is about topic {number % 97} and the word unique{number}." for number in range(2000)}
+
+BAD_QUESTIONS: list[Any] = [
+    *({"text": "x" * 9000}, {"text": ""}, {"text": "secret", "tenant": "beta"}, {"text": "x", "limit": 10**9}, [], {"text": {"tenant": "beta"}}),
+]
 
 
 def cli(lib: Library, *arguments: str) -> tuple[int, str, str]:
@@ -40,7 +45,7 @@ async def test_documents_and_results_are_found_by_words_and_by_meaning_within_tw
         for number in range(10):
             began = time.monotonic()
             await lib.settle(f"late-{number}", f"The answer is marker{number}.")
-            await eventually(lambda number=number: lib.ids(f"marker{number}", by="words"), 30, 0.02, what="a result found")
+            await eventually(partial(lib.ids, f"marker{number}", by="words"), 30, 0.02, what="a result found")
             waits.append(time.monotonic() - began)
         assert sorted(waits)[len(waits) // 2] < 2.0, waits
 
@@ -71,7 +76,7 @@ async def test_a_tenant_finds_its_own_whatever_it_asks_and_on_whatever_subject(t
                 assert "secret" not in str(error)
                 continue
             assert "of beta" not in reply.data.decode()
-        for body in ({"text": "x" * 9000}, {"text": ""}, {"text": "secret", "tenant": "beta"}, {"text": "x", "limit": 10**9}, [], {"text": {"tenant": "beta"}}):
+        for body in BAD_QUESTIONS:
             reply = await lib.outsider.nc.request("llm.v1.query.search.acme", json.dumps(body).encode(), timeout=10)
             answer = json.loads(reply.data)
             assert (answer["hits"], bool(answer["error"])) == ([], True), body
@@ -123,7 +128,7 @@ async def test_a_killed_indexer_goes_on_without_loss_or_duplicates_and_embeds_no
         publishing = asyncio.create_task(lib.put_all(MANY))
         seen, total = 0, 0
         for _ in range(4):
-            await eventually(lambda seen=seen: _more(lib, seen + 150), 60, 0.02, what="the index growing")
+            await eventually(partial(_more, lib, seen + 150), 60, 0.02, what="the index growing")
             seen = (await lib.state())["documents"]
             total += await asyncio.to_thread(embedded, port)
             lib.stack.kill("indexer-1")

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -281,7 +282,7 @@ async def test_a_tenants_user_puts_documents_and_searches_its_own_and_no_other(t
             return [hit["snippet"] for hit in json.loads(reply.data)["hits"]]
 
         for tenant in (acme, beta):
-            assert await eventually(lambda tenant=tenant: found(tenant), 30, what="a hit") == [f"the kettle of {tenant.name}"]
+            assert await eventually(partial(found, tenant), 30, what="a hit") == [f"the kettle of {tenant.name}"]
         assert "stream_floor" in json.loads((await acme.nc.request("llm.v1.query.indexed.acme", b"{}", timeout=10)).data)
         await acme.nc.publish("llm.v1.query.search.beta", b'{"text": "kettle"}', reply=acme.nc.new_inbox())
         await acme.refused("llm.v1.query.search.beta")
