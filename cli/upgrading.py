@@ -28,7 +28,7 @@ def migrate(
 ) -> None:
     """Bring databases, then streams and consumers, to this version; run again it changes nothing. Exit 1, and why, where a step fails: start no service then.
 
-    Databases are those that the services' settings in the environment name (HEADRACE_METER_LEDGER_URL, HEADRACE_INDEXER_INDEX_URL). A service migrates its own when it starts, too.
+    Databases are those that the environment names (HEADRACE_METER_LEDGER_URL, HEADRACE_INDEXER_INDEX_URL). A service migrates its own when it starts, too.
     """
     run(_migrate(session_of(context), config, Sizing(replicas), to))
 

@@ -36,7 +36,7 @@ def config(tmp_path: Path) -> Path:
 
 def migrate(url: str, ledger: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "cli.main", "--json", "--nats", url, "migrate", *arguments]
-    environment = {**os.environ, "HEADRACE_METER_LEDGER_URL": ledger}
+    environment = {**os.environ, "HEADRACE_METER_LEDGER_URL": ledger, "HEADRACE_INDEXER_INDEX_URL": ledger}
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=ROOT, env=environment)
 
 
