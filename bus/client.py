@@ -21,6 +21,7 @@ from contracts.delta import DeltaV1
 from contracts.identity import usable
 from contracts.request import LANES, EmbedRequestV1, Request
 from contracts.result import ResultV1
+from observability.tracing import of_caller
 
 LOOK_AGAIN_S = 2.0
 """How often a waiting reader asks the stream, in case the live copy was lost with a connection."""
@@ -42,7 +43,8 @@ class HeadraceClient:
     async def publish(self, request: dict[str, Any] | Request, lane: str = "standard") -> str:
         """Store a request on the bus and return the id under which its result will appear.
 
-        A dictionary is sent as it is, so that the pipeline judges it; its own `lane` wins over `lane`. Raises Full, Unavailable, NotStored.
+        A dictionary is sent as it is, so that the pipeline judges it; its own `lane` wins over `lane`. It goes on in the OpenTelemetry trace that is open where
+        this is called. Raises Full, Unavailable, NotStored.
         """
         body = _body(request)
         body.setdefault("id", uuid.uuid4().hex)
@@ -51,7 +53,7 @@ class HeadraceClient:
         kind = "embed" if "input" in body else "chat"
         asked = body.get("lane")
         subject = self.bus.subjects.request(self.tenant, kind, asked if asked in LANES else lane)
-        ack = await self.bus.publish(subject, json.dumps(body, ensure_ascii=False).encode())
+        ack = await self.bus.publish(subject, json.dumps(body, ensure_ascii=False).encode(), of_caller())
         if ack.duplicate:
             raise NotStored(f"request {body['id']!r} was dropped by the bus as a duplicate; publish it again")
         return str(body["id"]) if usable(body["id"]) else f"seq-{ack.seq}"
@@ -72,7 +74,7 @@ class HeadraceClient:
     async def cancel(self, request_id: str, reason: str | None = None) -> None:
         """End a request, begun or not."""
         subject = self.bus.subjects.cancel(self.tenant, request_id)
-        await self.bus.publish(subject, CancelV1(reason=reason).model_dump_json(exclude_none=True).encode())
+        await self.bus.publish(subject, CancelV1(reason=reason).model_dump_json(exclude_none=True).encode(), of_caller())
 
     async def find(self, request_id: str) -> ResultV1 | None:
         """The result of a request if there is one now."""

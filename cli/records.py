@@ -23,6 +23,9 @@ SEARCHED_REQUESTS = 5000
 SEARCHED_LETTERS = 5000
 """How many of a tenant's dead letters since the request."""
 
+RANK = {"request": 0, "queued": 1}
+"""What comes first of what has the same time."""
+
 
 @dataclass(frozen=True)
 class Event:
@@ -51,7 +54,7 @@ async def events_of(bus: Bus, tenant: str, request_id: str) -> list[Event]:
     events += [_requested(request)] if request else []
     if events:
         events += await _dead(bus, tenant, request_id, min(event.at for event in events), request.seq if request else None)
-    return sorted(events, key=lambda event: (event.at, event.what != "request"))
+    return sorted(events, key=lambda event: (event.at, RANK.get(event.what, len(RANK))))
 
 
 def trace_id_of(events: Iterable[Event]) -> str | None:

@@ -106,6 +106,14 @@ def received(headers: Mapping[str, str]) -> Trace:
     return told(headers) or Trace(f"{getrandbits(128):032x}", f"{getrandbits(64):016x}", int(_tracer is not None), begun_here=True)
 
 
+def of_caller() -> dict[str, str]:
+    """The headers of the OpenTelemetry span that is open in a program which uses us; none where it has none."""
+    context = otel.get_current_span().get_span_context()
+    if not context.is_valid:
+        return {}
+    return Trace(f"{context.trace_id:032x}", f"{context.span_id:016x}", int(context.trace_flags), context.trace_state.to_header() or None).headers()
+
+
 def recording() -> bool:
     """Whether a span begun now would be kept: something exports, and the current trace is sampled."""
     trace = _current.get()

@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 import pytest
 
+from bus.client import HeadraceClient
 from bus.server import free_port
 from cli.records import Event, events_of
 from cli.show import console
@@ -105,10 +106,18 @@ async def travel(stack: Stack, theirs: Observed) -> None:
     said = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "open-secret"}]
     await theirs.send("captured", {"id": "captured", "messages": said, "stream": True, "sampling": {"temperature": 0.5, "max_output_tokens": 7}}, "open")
     await outsider.result("scheduled", within_s=60)
-    await theirs.ask("replayed", "Again", replay_of="scheduled")
+    await by_our_client(stack, theirs)
     for request_id in ("warm", "repair", "cancelled", "failover", "dead", "unsampled", "replayed", "killed"):
         await outsider.result(request_id, within_s=90)
     await outsider.result("captured", "open")
+
+
+async def by_our_client(stack: Stack, theirs: Observed) -> None:
+    bus = await stack.bus()
+    with theirs.tracer.start_as_current_span("produce") as span:
+        theirs.traces["replayed"] = f"{span.get_span_context().trace_id:032x}"
+        await HeadraceClient(bus, "acme").publish({"id": "replayed", "messages": [{"role": "user", "content": "Again"}], "replay_of": "scheduled"})
+    await bus.close()
 
 
 async def killed_in_mid_call(stack: Stack, theirs: Observed, port: int) -> None:
@@ -162,7 +171,7 @@ async def at_rest(outsider: Outsider, collector: Collector) -> None:
     seen = -1
     while seen != len(collector.spans):
         seen = len(collector.spans)
-        await asyncio.sleep(1)  # ten times the exporters' delay
+        await asyncio.sleep(2)  # twenty times the exporters' delay
 
 
 async def records(stack: Stack, theirs: Observed) -> dict[str, list[Event]]:
@@ -330,6 +339,10 @@ def test_a_request_without_a_producers_trace_begins_one_at_the_router(story: Sto
     assert (root.parent_id, root.service, root.kind) == ("", "headrace-router", "consumer")
 
 
+def test_a_request_by_our_own_client_hangs_on_the_span_that_is_open_where_it_is_sent(story: Story) -> None:
+    assert drawn(story.of("replayed"))[:2] == ["produce", "  process request.acme.chat.standard by router"]
+
+
 def test_an_unsampled_request_makes_no_span_and_its_header_travels_on(story: Story) -> None:
     assert not [span for span in story.spans if span.trace_id == UNSAMPLED]
     assert story.headers["unsampled"]["traceparent"] == f"00-{UNSAMPLED}-00f067aa0ba902b7-00"
@@ -413,7 +426,7 @@ def test_what_a_request_says_of_itself_is_on_its_spans_and_nothing_beside(story:
 
 
 def test_a_replay_is_a_trace_of_its_own_linked_with_the_result_that_it_repeats(story: Story) -> None:
-    router = story.one("replayed", "process request.acme.chat by router")
+    router = story.one("replayed", "process request.acme.chat.standard by router")
     settled = story.one("scheduled", "publish settle.acme.scheduled")
     assert router.links == ((story.traces["scheduled"], settled.span_id, "replay_of"),)
     assert router.facts["headrace.replay_of"] == "scheduled"
