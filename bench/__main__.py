@@ -18,6 +18,7 @@ from bench.lanes import lanes
 from bench.observing import observing
 from bench.protocols import protocols
 from bench.replicas import replicas
+from bench.search import search
 from bench.sizing import sizing
 from tests.support.stack import Stack
 
@@ -69,6 +70,10 @@ async def _prompt_cache(*_: object) -> dict[str, Any]:
     return {"prompt_cache": await asyncio.to_thread(prompt_cache.figures)}
 
 
+async def _search(options: argparse.Namespace, progress: Progress) -> dict[str, Any]:
+    return await search(options.documents, 200, progress)
+
+
 PARTS: Mapping[str, Part] = {
     "ratios": _ratios,
     "lanes": _lanes,
@@ -78,6 +83,7 @@ PARTS: Mapping[str, Part] = {
     "sizing": _sizing,
     "protocols": _protocols,
     "prompt_cache": _prompt_cache,
+    "search": _search,
 }
 
 
@@ -99,6 +105,7 @@ def main() -> None:
     parser.add_argument("--one-by-one", type=int, default=100, help="requests whose latency is measured, one at a time")
     parser.add_argument("--backlog", type=int, default=100_000)
     parser.add_argument("--sized", type=int, default=50_000, help="requests of which is weighed what they leave behind")
+    parser.add_argument("--documents", type=int, default=10_000, help="documents that are indexed and searched; `python -m bench.search` takes 50,000")
     print(json.dumps(uvloop.run(_measured(parser.parse_args()))))
 
 
