@@ -19,8 +19,8 @@ from tests.support.processes import ROOT, eventually
 from tests.support.stack import Stack, configuration
 from tests.support.versions import FIELD, OF_PRODUCERS, WRITTEN, next_version
 
-SERVICES = ("router", "adapters", "validator", "meter")
-LEAVES_S = 20.0
+SERVICES = ("router", "adapters", "validator", "meter", "indexer")
+LEAVES_S = 30.0
 IN_FLIGHT = 12
 ONE_OF = {"name": "seven", "json_schema": {"enum": [7, "[[text 7]]"]}, "max_repairs": 2}
 """What the model first says (8) does not fit; the correction that it is told quotes this, and so the marker."""
@@ -81,25 +81,32 @@ def with_failover(base_url: str) -> dict[str, Any]:
     return config
 
 
-async def replaced(stack: Stack, root: Path, *names: str) -> None:
-    """SIGTERM; when they have left with status 0, their successors of the version in `root`, until they are ready."""
+async def gone(stack: Stack, *names: str) -> None:
+    """SIGTERM, until they have left with status 0."""
     leaving = {name: stack.services[name] for name in names}
     stack.send(signal.SIGTERM, *names)
     await eventually(lambda: not any(program.alive for program in leaving.values()), LEAVES_S, 0.05, what=f"{names} leaving")
     assert {name: program.process.returncode for name, program in leaving.items() if program.process.returncode} == {}
+
+
+async def replaced(stack: Stack, root: Path, *names: str) -> None:
+    """When they have left, their successors of the version in `root`, until they are ready."""
+    await gone(stack, *names)
     for name in names:
         stack.start(name, root=root)
     await asyncio.gather(*(stack.ready(name) for name in names))
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 async def test_a_rolling_upgrade_and_its_rollback_under_load_lose_nothing_and_fail_nothing(tmp_path: Path) -> None:
-    stack, newer = Stack(tmp_path / "stack", provider_delay_s=0.3), next_version(tmp_path / "v2")
+    index, newer = tmp_path / "index.sqlite", next_version(tmp_path / "v2")
+    environment = {"HEADRACE_INDEXER_INDEX_URL": f"sqlite:///{index}", "HEADRACE_INDEXER_EMBEDDINGS": "off"}
+    stack = Stack(tmp_path / "stack", provider_delay_s=0.3, environment=environment)
     try:
         await stack.start_servers()
         await stack.start_provider()
-        await stack.begin_services(2, with_failover(stack.base_url))
+        await stack.begin_services(2, with_failover(stack.base_url), SERVICES)
         async with Outsider(stack.url) as outsider:
             load = Mixed(outsider)
             loading = asyncio.create_task(load.run())
@@ -107,18 +114,21 @@ async def test_a_rolling_upgrade_and_its_rollback_under_load_lose_nothing_and_fa
                 await replaced(stack, newer, f"{service}-2")
             await _more(load)
             await _refused_by_name(outsider, "by-some")
-            await asyncio.gather(*(replaced(stack, newer, f"{service}-1") for service in SERVICES))
+            await replaced(stack, newer, *(f"{service}-1" for service in SERVICES))
             await outsider.request({"id": "known", OF_PRODUCERS: "hello", "messages": [{"role": "user", "content": "Hello"}]})
             assert (await outsider.result("known", within_s=30))["status"] == "succeeded"
             await _more(load)
-            for service in SERVICES:
-                await replaced(stack, ROOT, f"{service}-1", f"{service}-2")
+            await replaced(stack, ROOT, *(f"{service}-1" for service in SERVICES))
+            await _more(load)
+            await gone(stack, *(f"{service}-2" for service in SERVICES))  # the old version alone goes on with what the newer one left
             await _more(load)
             load.stop()
             await loading
             await eventually(lambda: not load.open(), 60, 0.2, what="results")
             await outsider.idle("meter", "ATTEMPTS")
-            assert FIELD in _columns(stack.ledger), "the newer meters have migrated nothing"
+            await outsider.idle("indexer-results", "RESULTS")
+            assert set(load.asked) <= {row[0] for row in _rows(index, "SELECT id FROM index_documents WHERE live")}
+            assert FIELD in {row[1] for row in _rows(stack.ledger, "PRAGMA table_info(calls)")}, "the newer meters have migrated nothing"
             await _account(stack, outsider, load.asked)
             await _fit_the_old_schemas(outsider, load.calls)
     finally:
@@ -159,17 +169,13 @@ async def _account(stack: Stack, outsider: Outsider, asked: list[str]) -> None:
 
 
 def _answered(ledger: Path) -> Counter[tuple[str, int, int]]:
-    connection = sqlite3.connect(f"{ledger.as_uri()}?mode=ro", uri=True)
-    try:
-        return Counter(connection.execute("SELECT call_id, input_tokens, output_tokens FROM calls WHERE outcome = 'answered'").fetchall())
-    finally:
-        connection.close()
+    return Counter(_rows(ledger, "SELECT call_id, input_tokens, output_tokens FROM calls WHERE outcome = 'answered'"))
 
 
-def _columns(ledger: Path) -> set[str]:
-    connection = sqlite3.connect(f"{ledger.as_uri()}?mode=ro", uri=True)
+def _rows(database: Path, question: str) -> list[Any]:
+    connection = sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)
     try:
-        return {row[1] for row in connection.execute("PRAGMA table_info(calls)")}
+        return connection.execute(question).fetchall()
     finally:
         connection.close()
 
