@@ -100,6 +100,7 @@ def summary(found: Mapping[str, list[tuple[float, float]]]) -> dict[str, Any]:
     figures: dict[str, Any] = {f"{variant}_cpu_us": round(cpu[variant]) for variant in seen}
     figures |= {f"{variant}_ratio": round(cpu[variant] / cpu["off"], 3) for variant in seen[1:]}
     figures |= {f"{variant}_collector_rps_ratio": round(rps[variant] / rps["one_percent"], 3) for variant in dead}
+    figures |= {f"{variant}_collector_cpu_ratio": round(cpu[variant] / cpu["one_percent"], 3) for variant in dead}
     return figures | {"live_collector_rps": round(rps["one_percent"]), "off_rps": round(rps["off"]), "rounds": len(found["off"])}
 
 
