@@ -10,6 +10,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,11 @@ from rich.progress import Progress
 
 from bus.connection import Bus
 from bus.server import free_port
+from cli.batches import Patient
 from tests.support.searching import embedded
 from tests.support.stack import Stack, configuration
 
-DOCUMENTS, QUERIES, CONCURRENCY = 50_000, 300, 256
+DOCUMENTS, QUERIES, CONCURRENCY = 50_000, 300, 128
 WORDS, WORDS_A_DOCUMENT = 20_000, 80
 TENANT, COLLECTION = "acme", "bench"
 
@@ -79,13 +81,13 @@ async def search(documents: int, queries: int, progress: Progress) -> dict[str, 
 async def _indexed(bus: Bus, some: Sequence[str], progress: Progress, what: str) -> float:
     """Publish all and wait until nothing is left to do; seconds."""
     task, began, gate, last = progress.add_task(what, total=len(some)), time.monotonic(), asyncio.Semaphore(CONCURRENCY), 0
-    half = len(some) // 2
+    half, patient = len(some) // 2, Patient()
 
     async def put(number: int, text: str) -> None:
         nonlocal last
         body = {"id": f"d{number}", "content": text, "metadata": {"half": str(int(number < half))}}
         async with gate:
-            ack = await bus.publish(bus.subjects.document(TENANT, COLLECTION, f"d{number}"), json.dumps(body).encode())
+            ack = await patient.do(partial(bus.publish, bus.subjects.document(TENANT, COLLECTION, f"d{number}"), json.dumps(body).encode()))
         last = max(last, ack.seq)
 
     publishing = asyncio.gather(*(put(number, text) for number, text in enumerate(some)))
