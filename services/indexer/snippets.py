@@ -17,13 +17,13 @@ def words_of(question: str) -> list[str]:
 
 def snippet(text: str, words: list[str]) -> str:
     """Some hundred characters around the first of the words, on one line."""
-    wanted = {_bare(word) for word in words}
-    first = next((found.start() for found in WORD.finditer(text) if _bare(found.group()) in wanted), 0)
+    wanted = {bare(word) for word in words}
+    first = next((found.start() for found in WORD.finditer(text) if bare(found.group()) in wanted), 0)
     start = 0 if first <= LEAD_CHARS else text.rfind(" ", 0, first - LEAD_CHARS) + 1
     shown = " ".join(text[start : start + SNIPPET_CHARS].split())
     return f"{'… ' if start else ''}{shown}{' …' if start + SNIPPET_CHARS < len(text) else ''}"
 
 
-def _bare(word: str) -> str:
+def bare(word: str) -> str:
     """Without case and accents, as the index compares words."""
     return "".join(each for each in unicodedata.normalize("NFKD", word.casefold()) if not unicodedata.combining(each))

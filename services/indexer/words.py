@@ -5,8 +5,11 @@ from typing import Any, Protocol
 
 from sqlalchemy import Connection, Engine, Select, func, literal_column, select, text
 
+from services.indexer.snippets import bare
 from services.indexer.tables import chunks
 
+COMMON = 2000
+"""A word that stands in more chunks of a tenant is not looked for where a question has rarer ones."""
 Chunk = tuple[int, str]
 """Its number and text."""
 
@@ -34,6 +37,7 @@ class SqliteWords:
     def add(self, connection: Connection, tenant: int, added: Sequence[Chunk]) -> None:
         table = _table(tenant)
         connection.execute(text(f"CREATE VIRTUAL TABLE IF NOT EXISTS {table} USING fts5(text, content='', tokenize='unicode61 remove_diacritics 2')"))
+        connection.execute(text(f"CREATE VIRTUAL TABLE IF NOT EXISTS {table}_vocabulary USING fts5vocab({table}, 'row')"))
         connection.execute(text(f"INSERT INTO {table} (rowid, text) VALUES (:number, :text)"), _parameters(added))
 
     def remove(self, connection: Connection, tenant: int, removed: Sequence[Chunk]) -> None:
@@ -42,8 +46,19 @@ class SqliteWords:
 
     def find(self, connection: Connection, tenant: int, words: Sequence[str], among: Select[Any] | None, limit: int) -> list[int]:
         table = _table(tenant)
-        if not words or connection.execute(text("SELECT 1 FROM sqlite_master WHERE name = :name"), {"name": table}).first() is None:
+        if not words or connection.execute(text("SELECT 1 FROM sqlite_master WHERE name = :name"), {"name": f"{table}_vocabulary"}).first() is None:
             return []
+        telling = self._telling(connection, table, words)
+        found = self._matching(connection, table, telling, among, limit)
+        return found if found or len(telling) == len(words) else self._matching(connection, table, words, among, limit)
+
+    def _telling(self, connection: Connection, table: str, words: Sequence[str]) -> Sequence[str]:
+        """The words without those that stand nearly everywhere: these say little, and to rank by them takes ten times as long as all else."""
+        frequency = text(f"SELECT doc FROM {table}_vocabulary WHERE term = :term")
+        often = {word: connection.execute(frequency, {"term": bare(word)}).scalar() or 0 for word in words}
+        return [word for word in words if often[word] <= COMMON] or [min(words, key=often.__getitem__)]
+
+    def _matching(self, connection: Connection, table: str, words: Sequence[str], among: Select[Any] | None, limit: int) -> list[int]:
         matches = text(f"{table} MATCH :words").bindparams(words=" OR ".join(f'"{word}"' for word in words))
         wanted: Select[Any] = select(literal_column("rowid")).select_from(text(table)).where(matches)
         if among is not None:

@@ -17,6 +17,7 @@ from services.indexer.entries import Entry
 from services.indexer.finding import Finder
 from services.indexer.index import Index
 from services.indexer.tables import chunks, placements, vectors
+from services.indexer.words import COMMON
 from services.indexer.writing import Written
 
 SPACE = "test/4"
@@ -146,6 +147,13 @@ def test_a_filter_finds_the_one_among_many_that_rank_before_it(index: Index) -> 
     embed(index)
     assert ids(find(index, "kettle", metadata={"n": "599"})) == ["d599"]
     assert ids(find(index, "kettle", meaning=True, metadata={"n": "599"})) == ["d599"]
+
+
+def test_words_that_stand_nearly_everywhere_are_looked_for_where_there_are_no_others(index: Index) -> None:
+    index.write([entry(f"d{number}", f"the kettle {number}") for number in range(COMMON + 1)] + [entry("rare", "a teapot")])
+    assert ids(find(index, "the teapot", limit=100))[0] == "rare"
+    assert len(find(index, "the kettle", limit=100)) == 100
+    assert len(find(index, "the samovar", limit=100)) == 100
 
 
 def test_one_long_document_does_not_crowd_out_the_others(index: Index) -> None:
