@@ -32,7 +32,7 @@ def _histogram(name: str, unit: str, description: str, *labels: str, bounds: tup
     return made
 
 
-_OPERATION = ("gen_ai.operation.name", "gen_ai.provider.name", "gen_ai.request.model", "error.type")
+_OPERATION = ("gen_ai.operation.name", "gen_ai.provider.name", "gen_ai.request.model", "provider", "error.type")
 _QUEUE = ("stream", "consumer", "lane", "provider")
 
 OPERATION_DURATION = _histogram(

@@ -35,11 +35,12 @@ class Dialler:
         """The outcome of one call, and the facts of its dial. `seq`: the call's sequence in CALLS."""
         began = time.perf_counter()
         told = Told(self.bus, call) if call.chat is not None and call.chat.stream else None
+        vendor = self.providers.vendor(call.provider)
         asked = self._observed(call, told) if recording() else self._unless_cancelled(call, told)
-        outcome = await (asked if isinstance(self.providers.client(call.provider), Unusable) else measured(call, asked))
+        outcome = await (asked if isinstance(self.providers.client(call.provider), Unusable) else measured(call, vendor, asked))
         took_s = time.perf_counter() - began
         first_token_s = told.first_after(began) if told is not None else None
-        first_chunk(call, outcome, first_token_s)
+        first_chunk(call, vendor, outcome, first_token_s)
         return outcome, Dial(seq, queue_s, took_s, first_token_s, first_token_s is not None)
 
     async def _observed(self, call: CallV1, told: "Told | None") -> Answer | Failure:

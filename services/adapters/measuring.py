@@ -10,9 +10,11 @@ from observability.labels import known, lane_label
 
 from .protocol import Answer, Failure
 
+Operation = tuple[str, str, str, str, str | None]
 
-async def measured(call: CallV1, dialling: Awaitable[Answer | Failure]) -> Answer | Failure:
-    """The outcome of a dial, which is counted while it lasts and measured when it ends."""
+
+async def measured(call: CallV1, vendor: str, dialling: Awaitable[Answer | Failure]) -> Answer | Failure:
+    """The outcome of a dial, which is counted while it lasts and measured when it ends. `vendor`: OpenTelemetry's word for the provider."""
     if not metrics.recorded():
         return await dialling
     provider, lane = known.provider(call.provider), lane_label(call.origin.lane)
@@ -22,25 +24,25 @@ async def measured(call: CallV1, dialling: Awaitable[Answer | Failure]) -> Answe
         outcome = await dialling
     finally:
         metrics.CALLS_IN_FLIGHT.add(-1, provider, lane)
-    operation = operation_of(call, outcome)
+    operation = _operation(call, vendor, outcome)
     metrics.OPERATION_DURATION.record(time.perf_counter() - began, *operation)
     _count_tokens(outcome.usage, operation)
     return outcome
 
 
-def first_chunk(call: CallV1, outcome: Answer | Failure, first_token_s: float | None) -> None:
+def first_chunk(call: CallV1, vendor: str, outcome: Answer | Failure, first_token_s: float | None) -> None:
     """A streamed call's time to its first content, where any came."""
     if first_token_s is not None:
-        metrics.TIME_TO_FIRST_CHUNK.record(first_token_s, *operation_of(call, outcome))
+        metrics.TIME_TO_FIRST_CHUNK.record(first_token_s, *_operation(call, vendor, outcome))
 
 
-def operation_of(call: CallV1, outcome: Answer | Failure) -> tuple[str, str, str, str | None]:
-    """The labels of a call: operation, provider, model and how it failed."""
+def _operation(call: CallV1, vendor: str, outcome: Answer | Failure) -> Operation:
+    """The labels of a call: operation, vendor, model, configured provider and how it failed."""
     failed = outcome.type if isinstance(outcome, Failure) else None
-    return "embeddings" if call.embed else "chat", known.provider(call.provider), known.model(call.provider, call.model), failed
+    return "embeddings" if call.embed else "chat", vendor, known.model(call.provider, call.model), known.provider(call.provider), failed
 
 
-def _count_tokens(usage: UsageV1 | None, operation: tuple[str, str, str, str | None]) -> None:
+def _count_tokens(usage: UsageV1 | None, operation: Operation) -> None:
     if usage is None:
         return
     if usage.input_tokens:

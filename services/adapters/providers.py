@@ -71,6 +71,10 @@ class Providers:
         """A provider's name and address, as spans say them."""
         return self._servers.get(provider, {"gen_ai.provider.name": provider})
 
+    def vendor(self, provider: str) -> str:
+        """OpenTelemetry's word for who answers."""
+        return str(self.server(provider)["gen_ai.provider.name"])
+
     def captures(self, tenant: str) -> bool:
         """Whether what this tenant says and hears may stand in spans."""
         return tenant in self._capturing

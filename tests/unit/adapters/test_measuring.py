@@ -47,31 +47,31 @@ def dialled(one: CallV1, outcome: Answer | Failure) -> None:
         assert metrics.CALLS_IN_FLIGHT.points() == {("fake", "bulk"): 1}, "it is under way"
         return outcome
 
-    assert asyncio.run(measured(one, answer())) is outcome
+    assert asyncio.run(measured(one, "openai", answer())) is outcome
 
 
 def test_an_answer_leaves_its_duration_and_tokens() -> None:
     dialled(call(), Answer(usage=UsageV1(input_tokens=12, output_tokens=3)))
     [(labels, cell)] = metrics.OPERATION_DURATION.cells().items()
-    assert labels == ("chat", "fake", "small", None) and sum(cell.counts) == 1
+    assert labels == ("chat", "openai", "small", "fake", None) and sum(cell.counts) == 1
     assert {labels[-1]: cell.sum for labels, cell in metrics.TOKEN_USAGE.cells().items()} == {"input": 12, "output": 3}
     assert metrics.CALLS_IN_FLIGHT.points() == {("fake", "bulk"): 0}
 
 
 def test_a_failure_names_its_type_and_tokens_that_nobody_knows_are_not_recorded() -> None:
     dialled(call(), Failure("rate_limited", "slow down"))
-    assert list(metrics.OPERATION_DURATION.cells()) == [("chat", "fake", "small", "rate_limited")]
+    assert list(metrics.OPERATION_DURATION.cells()) == [("chat", "openai", "small", "fake", "rate_limited")]
     assert not metrics.TOKEN_USAGE.cells()
 
 
 def test_embeddings_are_an_operation_of_their_own_and_an_unknown_model_is_an_underscore() -> None:
     dialled(call("no-such-model", embed={"input": ["one"]}), Answer(usage=UsageV1(input_tokens=2)))
-    assert list(metrics.OPERATION_DURATION.cells()) == [("embeddings", "fake", "_", None)]
+    assert list(metrics.OPERATION_DURATION.cells()) == [("embeddings", "openai", "_", "fake", None)]
 
 
 def test_a_dial_that_is_broken_off_is_no_longer_in_flight() -> None:
     async def run() -> None:
-        task = asyncio.create_task(measured(call(), asyncio.sleep(60)))  # type: ignore[arg-type]  # it never answers
+        task = asyncio.create_task(measured(call(), "openai", asyncio.sleep(60)))  # type: ignore[arg-type]  # it never answers
         await asyncio.sleep(0.01)
         assert metrics.CALLS_IN_FLIGHT.points() == {("fake", "bulk"): 1}
         task.cancel()
