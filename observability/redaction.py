@@ -96,11 +96,14 @@ def _guilty(values: list[str]) -> bool:
 
 def _without(text: str, shapes: tuple[Shape, ...]) -> str:
     lowered = text.lower()
+    anchors: tuple[str, ...] = ()
+    found = False
     for shape in shapes:
-        for anchor in shape.anchors:
-            if anchor in lowered:
-                text = shape.pattern.sub(shape.shown, text)
-                break
+        if shape.anchors is not anchors:  # shapes of the same anchors stand together
+            anchors = shape.anchors
+            found = any(map(lowered.__contains__, anchors))
+        if found:
+            text = shape.pattern.sub(shape.shown, text)
     return text
 
 

@@ -61,7 +61,7 @@ SECRETS = (
     Shape(("eyj",), re.compile(r"(?<![A-Za-z0-9_-])eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?")),
     Shape(("bearer ", "basic "), re.compile(r"\b((?i:bearer|basic)) +(?=[A-Za-z._~+/-]*[A-Z0-9=])[A-Za-z0-9._~+/-]{6,}=*"), rf"\1 {HIDDEN}"),
     Shape(("://",), re.compile(r"(?<=://)[^\s/?#\"'\\<>]+@"), f"{HIDDEN}@"),
-    Shape(("=",), re.compile(rf"(?i)([?&](?:{_QUERY})=)[^\s&#\"'\\<>]+"), rf"\1{HIDDEN}"),
+    Shape(("?", "&"), re.compile(rf"(?i)([?&](?:{_QUERY})=)[^\s&#\"'\\<>]+"), rf"\1{HIDDEN}"),
     Shape(
         ("-----begin ",),
         re.compile(r"(-----BEGIN (?:[A-Z ]*PRIVATE KEY|[A-Z ]*NKEY SEED|NATS USER JWT)-----)(?:[A-Za-z0-9+/=.:,_\s]|-(?!--)|\\+[nr])+"),

@@ -105,13 +105,13 @@ def _exporter(name: str, environ: Mapping[str, str]) -> SpanExporter | None:
         from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as Grpc
 
         return Grpc()
-    from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as Http
+    from observability.over_http import OverHttp
 
     endpoint = _first(environ, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
     if endpoint is not None and not endpoint[1].startswith(("http://", "https://")):
         ignored(endpoint[0], endpoint[1], "a URL that begins with http:// or https://; no spans are sent")
         return None
-    return Http()
+    return OverHttp()
 
 
 def _batches(exporter: SpanExporter, environ: Mapping[str, str]) -> BatchSpanProcessor:

@@ -1,13 +1,20 @@
 """Spans without secrets: their names, attributes, events, links and status are looked at before they leave, off the hot path and only where sampled."""
 
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.trace import Link, Status
 from opentelemetry.util.types import AttributeValue
 
-from observability.redaction import without_secrets
+from observability.redaction import concealed, without_secrets
+
+Text = tuple[str, str]
+"""An attribute's name and one text of its value; no name where a span, an event or a status speaks."""
+NUMBERS = frozenset({int, float, bool})
+MOST, LONGEST = 4096, 128
+"""Texts that come again are looked at once: so many are remembered, each so long at most."""
 
 
 class Redacting(SpanExporter):
@@ -15,9 +22,15 @@ class Redacting(SpanExporter):
 
     def __init__(self, exporter: SpanExporter) -> None:
         self._exporter = exporter
+        self._innocent: set[Text] = set()
+        self._concealed = concealed()
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        return self._exporter.export([redacted(span) for span in spans])
+        now_concealed = concealed()
+        if now_concealed is not self._concealed:  # what was innocent may be so no more
+            self._concealed = now_concealed
+            self._innocent.clear()
+        return self._exporter.export([redacted(span, self._innocent) for span in spans])
 
     def shutdown(self) -> None:
         self._exporter.shutdown()
@@ -26,10 +39,15 @@ class Redacting(SpanExporter):
         return self._exporter.force_flush(timeout_millis)
 
 
-def redacted(span: ReadableSpan) -> ReadableSpan:
-    """The span itself where it holds no secret, else a copy without."""
-    told = _texts(span)
+def redacted(span: ReadableSpan, innocent: set[Text] | None = None) -> ReadableSpan:
+    """The span itself where it holds no secret, else a copy without. `innocent`: texts that were looked at before; this span's are added."""
+    new = _texts(span, innocent or frozenset())
+    if not new:
+        return span
+    told = "\n".join([f'{name}="{text}"' if name else text for name, text in new])
     if without_secrets(told) == told:
+        if innocent is not None:
+            _remember(new, innocent)
         return span
     return ReadableSpan(
         name=without_secrets(span.name),
@@ -47,11 +65,22 @@ def redacted(span: ReadableSpan) -> ReadableSpan:
     )
 
 
-def _texts(span: ReadableSpan) -> str:
-    """All that is text in it, in the form `name="value"`, so that a name tells on its value."""
-    held = [span.attributes, *(event.attributes for event in span.events), *(link.attributes for link in span.links)]
-    pairs = [f'{name}="{value}"' for attributes in held for name, value in (attributes or {}).items() if isinstance(value, str | Sequence)]
-    return "\n".join((span.name, span.status.description or "", *(event.name for event in span.events), *pairs))
+def _texts(span: ReadableSpan, innocent: AbstractSet[Text]) -> list[Text]:
+    """All that is text in it and not known to be innocent, with the names, which tell on their values."""
+    found: list[Text] = [("", text) for text in (span.name, span.status.description) if text and ("", text) not in innocent]
+    for attributes in (span.attributes, *(event.attributes for event in span.events), *(link.attributes for link in span.links)):
+        for pair in (attributes or {}).items():
+            kind = type(pair[1])
+            if kind not in NUMBERS and (kind is not str or pair not in innocent):
+                found.append((pair[0], str(pair[1])))
+    found += [("", event.name) for event in span.events]
+    return found
+
+
+def _remember(texts: list[Text], innocent: set[Text]) -> None:
+    if len(innocent) + len(texts) > MOST:
+        innocent.clear()
+    innocent.update([text for text in texts if len(text[1]) <= LONGEST])
 
 
 def _attributes(attributes: Mapping[str, AttributeValue] | None) -> dict[str, AttributeValue]:

@@ -7,7 +7,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import Link, SpanKind, StatusCode
 
 from observability.redaction import conceal
-from observability.span_redaction import Redacting, redacted
+from observability.span_redaction import MOST, Redacting, redacted
 from tests.unit.observability.secrets import CREDENTIALS, INNOCENT, KEYS, PASSWORD
 
 ALL = [(key, key) for key in KEYS] + list(CREDENTIALS)
@@ -50,3 +50,36 @@ def test_an_attribute_named_like_a_secret_is_hidden() -> None:
 def test_a_span_without_secrets_is_handed_on_as_it_is(text: str) -> None:
     span = ReadableSpan("process call", attributes={"messaging.message.id": text})
     assert redacted(span) is span
+
+
+class Kept:
+    """An exporter that keeps what it is given, behind `Redacting`."""
+
+    def __init__(self) -> None:
+        self.inner = InMemorySpanExporter()
+        self.outer = Redacting(self.inner)
+
+    def sent(self, **attributes: str) -> dict[str, object]:
+        self.outer.export([ReadableSpan("x", attributes=attributes)])
+        return dict(self.inner.get_finished_spans()[-1].attributes or {})
+
+
+def test_a_text_that_was_innocent_is_hidden_once_it_is_concealed() -> None:
+    kept = Kept()
+    assert kept.sent(one="harmless-word") == {"one": "harmless-word"}
+    conceal("harmless-word")
+    assert kept.sent(one="harmless-word") == {"one": "***"}
+
+
+def test_a_text_that_is_innocent_under_one_name_is_hidden_under_another() -> None:
+    kept = Kept()
+    assert kept.sent(one="short") == {"one": "short"}
+    assert kept.sent(one="short", api_key="short") == {"one": "short", "api_key": "***"}
+
+
+def test_what_is_remembered_of_texts_has_a_bound() -> None:
+    kept = Kept()
+    for number in range(3 * MOST):
+        kept.sent(one=f"text {number}", long="x" * 1000)
+    assert len(kept.outer._innocent) <= MOST
+    assert max(len(text) for _, text in kept.outer._innocent) < 1000
