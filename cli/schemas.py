@@ -1,6 +1,7 @@
 """The databases that `headrace migrate` brings to this version: those that the environment names."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
@@ -24,17 +25,36 @@ class Owned:
 OWNED = (Owned("ledger", ledger.SETTING, ledger.SCHEMA), Owned("index", index.SETTING, index.SCHEMA))
 
 
-def migrated(to: str | None) -> tuple[list[str], list[str]]:
-    """The steps taken, and what is left to a service. Raises Failure."""
+def migrated(to: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The steps taken, and what is left to a service. `to`: only these databases, each as DATABASE=REVISION; empty: all to the newest. Raises Failure."""
+    wanted = _wanted(to)
     done: list[str] = []
     left: list[str] = []
-    for owned in OWNED:
+    for owned in OWNED if not to else [owned for owned in OWNED if owned.name in wanted]:
         url = os.environ.get(owned.setting)
         if url:
-            done += [f"{owned.name}: {step}" for step in _steps(owned, url, to or migrations.HEAD)]
+            done += [f"{owned.name}: {step}" for step in _steps(owned, url, wanted.get(owned.name, migrations.HEAD))]
         else:
             left.append(f"{owned.name}: {owned.setting} is not set; its service migrates it when it starts")
     return done, left
+
+
+def _wanted(to: Sequence[str]) -> dict[str, str]:
+    """Revisions by database; all are checked before the first database is touched, since each counts its own. Raises Failure."""
+    known = {owned.name: owned for owned in OWNED}
+    wanted: dict[str, str] = {}
+    for one in to:
+        name, _, revision = one.partition("=")
+        if name not in known or not revision or name in wanted:
+            raise Failure(f"--to {one!r}: write DATABASE=REVISION, each database once, as {' or '.join(f'{each}=0001' for each in known)}")
+        if not os.environ.get(known[name].setting):
+            raise Failure(f"--to {one!r}: set {known[name].setting} to the URL of the {name}")
+        try:
+            migrations.check(known[name].schema, revision)
+        except migrations.UnusableRevision as error:
+            raise Failure(f"--to {one!r}: {error}") from error
+        wanted[name] = revision
+    return wanted
 
 
 def _steps(owned: Owned, url: str, to: str) -> list[str]:

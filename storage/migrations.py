@@ -43,6 +43,7 @@ def migrate(engine: Engine, schema: Schema, to: str = HEAD) -> list[str]:
 
     Raises UnusableRevision, SQLAlchemyError: nothing has changed then.
     """
+    check(schema, to)
     directory, steps = schema.directory(), list[str]()
     with _IN_THIS_PROCESS, engine.connect() as connection:
         _take_turn(connection, schema)
@@ -67,10 +68,15 @@ def is_newer(engine: Engine, schema: Schema) -> bool:
     return now is not None and not _knows(schema.directory(), now)
 
 
-def _run(connection: Connection, schema: Schema, directory: ScriptDirectory, to: str, steps: list[str]) -> None:
+def check(schema: Schema, to: str) -> None:
+    """Raises UnusableRevision where there is no such revision."""
+    directory = schema.directory()
     if to not in (HEAD, EMPTY) and not _knows(directory, to):
         known = ", ".join(sorted(script.revision for script in directory.walk_revisions()))
         raise UnusableRevision(f"there is no revision {to!r}: choose from {EMPTY}, {known}")
+
+
+def _run(connection: Connection, schema: Schema, directory: ScriptDirectory, to: str, steps: list[str]) -> None:
 
     def plan(current: Any, _: MigrationContext) -> Any:
         down = to == EMPTY or (to != HEAD and bool(current) and _is_behind(directory, to, current[0]))

@@ -14,6 +14,8 @@ import pytest
 from bus.configuration import read
 from bus.connection import Bus
 from bus.server import EmbeddedServer, free_port
+from cli import schemas
+from cli.session import Failure
 from tests.support.processes import ROOT
 
 CONFIG = "version: 2\nproviders:\n  - {id: p, type: openai, base_url: 'http://127.0.0.1:9/v1', models: [{id: m}]}\nroutes:\n  default: {candidates: [p/m]}\n"
@@ -37,7 +39,7 @@ def config(tmp_path: Path) -> Path:
 def migrate(url: str, ledger: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
     command = [sys.executable, "-m", "cli.main", "--json", "--nats", url, "migrate", *arguments]
     environment = {**os.environ, "HEADRACE_METER_LEDGER_URL": ledger, "HEADRACE_INDEXER_INDEX_URL": ledger}
-    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False, cwd=ROOT, env=environment)
+    return subprocess.run(command, capture_output=True, text=True, timeout=100, check=False, cwd=ROOT, env=environment)
 
 
 def pushed(url: str) -> bool:
@@ -52,10 +54,10 @@ def pushed(url: str) -> bool:
     return asyncio.run(ask())
 
 
-def revision(file: Path) -> str:
+def revision(file: Path, name: str = "ledger") -> str:
     connection = sqlite3.connect(file)
     try:
-        return str(connection.execute("SELECT version_num FROM ledger_revision").fetchone()[0])
+        return str(connection.execute(f"SELECT version_num FROM {name}_revision").fetchone()[0])
     finally:
         connection.close()
 
@@ -68,11 +70,43 @@ def test_everything_is_made_once_and_the_second_time_nothing_is(server: Embedded
     assert done[0].startswith("ledger: ") and "stream REQUESTS: created" in done and done[-1] == "configuration pushed as revision 1"
     again = migrate(server.url, f"sqlite:///{ledger}", "--config", str(config))
     assert (again.returncode, json.loads(again.stdout)) == (0, {"done": [], "left": [], "configuration": None})
-    down = migrate(server.url, f"sqlite:///{ledger}", "--to", "0001")
-    assert down.returncode == 0 and revision(ledger) == "0001"
-    assert migrate(server.url, f"sqlite:///{ledger}").returncode == 0 and revision(ledger) == "0003"
-    refused = migrate(server.url, f"sqlite:///{ledger}", "--to", "7")
-    assert refused.returncode == 1 and "choose from base, 0001, 0002, 0003" in refused.stderr
+
+
+def test_a_revision_is_that_of_one_database_and_the_other_stays(server: EmbeddedServer, tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger.sqlite"
+    url = f"sqlite:///{ledger}"
+    assert migrate(server.url, url).returncode == 0
+    assert (revision(ledger), revision(ledger, "index")) == ("0003", "0001")
+    down = migrate(server.url, url, "--to", "ledger=0001")
+    assert (down.returncode, revision(ledger), revision(ledger, "index")) == (0, "0001", "0001"), down.stderr
+    both = migrate(server.url, url, "--to", "ledger=0002", "--to", "index=base")
+    assert (both.returncode, revision(ledger)) == (0, "0002"), both.stderr
+    assert [line.partition(":")[0] for line in json.loads(both.stdout)["done"]] == ["ledger", "index"]
+    assert migrate(server.url, url).returncode == 0 and (revision(ledger), revision(ledger, "index")) == ("0003", "0001")
+
+
+@pytest.mark.parametrize(
+    ("to", "why"),
+    [
+        (["0002"], "write DATABASE=REVISION"),
+        (["books=0002"], "as ledger=0001 or index=0001"),
+        (["ledger="], "write DATABASE=REVISION"),
+        (["ledger=0001", "ledger=0002"], "each database once"),
+        (["ledger=7"], "choose from base, 0001, 0002, 0003"),
+        (["ledger=0001", "index=0002"], "choose from base, 0001"),
+        (["ledger=0001", "index=0001"], "set HEADRACE_INDEXER_INDEX_URL"),
+    ],
+)
+def test_what_cannot_be_done_to_one_database_is_said_before_any_is_touched(to: list[str], why: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger = tmp_path / "ledger.sqlite"
+    for owned in schemas.OWNED:
+        monkeypatch.setenv(owned.setting, f"sqlite:///{ledger}")
+    schemas.migrated([])
+    if why.startswith("set"):
+        monkeypatch.delenv(why.removeprefix("set "))
+    with pytest.raises(Failure, match=why):
+        schemas.migrated(to)
+    assert revision(ledger) == "0003"
 
 
 def test_where_the_ledger_cannot_be_migrated_no_stream_is_made_and_no_configuration_pushed(server: EmbeddedServer, config: Path, tmp_path: Path) -> None:
