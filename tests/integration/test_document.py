@@ -38,6 +38,8 @@ async def some_of_everything(outsider: Outsider) -> None:
 
 async def test_every_message_on_the_bus_is_one_that_the_document_describes(stack: Stack) -> None:
     described: dict[str, Any] = yaml.safe_load(DOCUMENT.read_text(encoding="utf-8"))
+    stack.start("indexer-1", {"HEADRACE_INDEXER_EMBEDDINGS": "off", "HEADRACE_INDEXER_DATA_DIR": str(stack.folder)})
+    await stack.ready("indexer-1")
     heard: list[Msg] = []
 
     async def hear(message: Msg) -> None:
@@ -52,6 +54,9 @@ async def test_every_message_on_the_bus_is_one_that_the_document_describes(stack
         await some_of_everything(outsider)
         await outsider.nc.request("llm.v1.query.cost", b'{"by": ["tenant"]}', timeout=10)
         await outsider.nc.request("llm.v1.query.models", b'{"providers": ["fake"]}', timeout=10)
+        await outsider.js.publish("llm.v1.document.acme.handbook.page-7", b'{"id": "page-7", "content": "Goods may be returned."}')
+        for what, question in (("search", b'{"text": "returned"}'), ("indexed", b"{}")):
+            await outsider.nc.request(f"llm.v1.query.{what}.acme", question, timeout=10)
         wanted = {name for name, channel in described["channels"].items() if channel["address"] and not channel["address"].startswith("$JS")}
         seen = await eventually(lambda: (found := {channel_of(described, message) for message in heard}) >= wanted - {"lease"} and found, 20, what=f"{wanted}")
     assert seen - {"lease"} == wanted - {"lease"}
