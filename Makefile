@@ -31,7 +31,7 @@ lint: $(STAMP) ## ruff, mypy --strict, the walls between layers
 	$(BIN)/lint-imports
 
 test: lint ## lint, schema checks and every test, on a real nats-server
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 chaos: $(STAMP) ## 30 service kills, 5 server kills, 5 kills of stream leaders in a cluster; the last line is JSON
 	$(BIN)/python -m tests.chaos.run
