@@ -47,8 +47,8 @@ def up(
         raise typer.BadParameter("the embedded server is one node; give --nats with the URLs of a cluster", param_hint="--replicas")
     configure_logs("headrace", os.environ.get("HEADRACE_LOG_LEVEL", "WARNING"))
     log_everything()
-    configure_tracing("headrace")
-    configure_metrics("headrace", scraped=bool(os.environ.get(PORT)))
+    configure_tracing("up")
+    configure_metrics("up", scraped=bool(os.environ.get(PORT)))
     try:
         with _ending_signals():
             text = text_of_file(config) if config is not None else None
