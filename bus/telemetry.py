@@ -1,7 +1,7 @@
 """How messages look in a trace: names and attributes by OpenTelemetry's messaging conventions, built for sampled messages only."""
 
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import Literal
 from urllib.parse import ParseResult
@@ -29,8 +29,7 @@ def publishing(
     return span(f"publish {facts['messaging.destination.template']}", "producer", facts, expected=(Exists,))
 
 
-@contextmanager
-def processing(subjects: Subjects, server: ParseResult | None, delivery: Delivery, service: str) -> Iterator[None]:
+def processing(subjects: Subjects, server: ParseResult | None, delivery: Delivery, service: str) -> AbstractContextManager[Span | None]:
     """The consumer's span of one delivery, from the moment on when it came."""
     facts = {
         **_message("process", "process", subjects, server, delivery.subject, len(delivery.body)),
@@ -43,8 +42,7 @@ def processing(subjects: Subjects, server: ParseResult | None, delivery: Deliver
     }
     if "Nats-Scheduler" in delivery.headers:
         facts["headrace.schedule.by"] = delivery.headers["Nats-Scheduler"]
-    with span(f"process {facts['messaging.destination.template']}", "consumer", facts):
-        yield
+    return span(f"process {facts['messaging.destination.template']}", "consumer", facts)
 
 
 def stored(stream: str, seq: int) -> None:

@@ -9,6 +9,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SpanExporter
 
 from observability.complaints import listen
+from observability.recording import Recorder
 from observability.resource import resource
 from observability.span_redaction import Redacting
 from observability.tracing import record_with
@@ -25,31 +26,30 @@ QUEUE, BATCH, DELAY, PATIENCE = "OTEL_BSP_MAX_QUEUE_SIZE", "OTEL_BSP_MAX_EXPORT_
 DEFAULTS: Mapping[str, int] = {QUEUE: 8192, BATCH: 512, DELAY: 1000, PATIENCE: 30000}
 """A shorter delay than the SDK's 5 s: what a killed process had not sent is lost."""
 
-_provider: TracerProvider | None = None
+_recorder: Recorder | None = None
 
 
 def configure_tracing(service: str) -> None:
     """Record and send spans from now on, if the environment asks for it. What cannot be used there is named in a warning."""
-    global _provider
+    global _recorder
     exporters = [made for name in wanted(os.environ) if (made := _exporter(name, os.environ)) is not None]
     if not exporters:
         return
     listen()
     check_sampler(os.environ)
-    _provider = TracerProvider(resource=resource(service), shutdown_on_exit=False)
-    for exporter in exporters:
-        _provider.add_span_processor(WholeTrees(_batches(exporter, os.environ)))
-    record_with(_provider.get_tracer("headrace"))
+    sampler = TracerProvider(shutdown_on_exit=False).sampler  # as the environment says
+    _recorder = Recorder([WholeTrees(_batches(exporter, os.environ)) for exporter in exporters], sampler, resource(service))
+    record_with(_recorder)
 
 
 def shutdown_tracing() -> None:
     """Send what is still buffered, and record no more. Takes `SHUTDOWN_S` at most."""
-    global _provider
-    provider, _provider = _provider, None
+    global _recorder
+    recorder, _recorder = _recorder, None
     record_with(None)
-    if provider is None:
+    if recorder is None:
         return
-    last = Thread(target=provider.shutdown, name="last-spans", daemon=True)
+    last = Thread(target=recorder.shutdown, name="last-spans", daemon=True)
     last.start()
     last.join(SHUTDOWN_S)
     if last.is_alive():

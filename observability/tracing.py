@@ -5,11 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from random import getrandbits
-from typing import Literal, NamedTuple
+from types import TracebackType
+from typing import Literal, NamedTuple, Protocol
 
 from opentelemetry import trace as otel
-from opentelemetry.context import Context
-from opentelemetry.trace import NonRecordingSpan, SpanContext, SpanKind, StatusCode, TraceFlags, TraceState
+from opentelemetry.trace import SpanContext, SpanKind, StatusCode, TraceFlags, TraceState
 
 TRACEPARENT = re.compile(r"^00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})\Z")
 TRACEPARENT_LINE = b"\r\ntraceparent: 00-"
@@ -50,14 +50,20 @@ class Trace(NamedTuple):
         return line if not self.tracestate or not self.tracestate.isprintable() else f"{line}tracestate: {self.tracestate}\r\n"
 
 
+class Recorder(Protocol):
+    """Who makes spans; `recording` has the one that is used."""
+
+    def begin(self, name: str, kind: SpanKind, trace_id: int, parent: SpanContext | None, facts: Facts | None) -> otel.Span: ...
+
+
 _current: ContextVar[Trace | None] = ContextVar("headrace_trace", default=None)
-_tracer: otel.Tracer | None = None
+_recorder: Recorder | None = None
 
 
-def record_with(tracer: otel.Tracer | None) -> None:
-    """From now on sampled spans are made by this tracer; by none: nothing is recorded."""
-    global _tracer
-    _tracer = tracer
+def record_with(recorder: Recorder | None) -> None:
+    """From now on sampled spans are made by this recorder; by none: nothing is recorded."""
+    global _recorder
+    _recorder = recorder
 
 
 def current_trace() -> Trace | None:
@@ -103,7 +109,7 @@ def told(headers: Mapping[str, str]) -> Trace | None:
 
 def received(headers: Mapping[str, str]) -> Trace:
     """The trace that a message belongs to; a new one where its producer began none."""
-    return told(headers) or Trace(f"{getrandbits(128):032x}", f"{getrandbits(64):016x}", int(_tracer is not None), begun_here=True)
+    return told(headers) or Trace(f"{getrandbits(128):032x}", f"{getrandbits(64):016x}", int(_recorder is not None), begun_here=True)
 
 
 def of_caller() -> dict[str, str]:
@@ -117,7 +123,7 @@ def of_caller() -> dict[str, str]:
 def recording() -> bool:
     """Whether a span begun now would be kept: something exports, and the current trace is sampled."""
     trace = _current.get()
-    return _tracer is not None and trace is not None and trace.sampled
+    return _recorder is not None and trace is not None and trace.sampled
 
 
 def annotate(facts: Facts) -> None:
@@ -152,33 +158,40 @@ def _remote(trace: Trace) -> SpanContext:
     return SpanContext(int(trace.trace_id, 16), int(trace.span_id, 16), is_remote=True, trace_flags=TraceFlags(trace.flags), trace_state=state)
 
 
-def _above(parent: Trace) -> Context:
-    if parent.begun_here:
-        return Context()
-    return otel.set_span_in_context(parent.live or NonRecordingSpan(_remote(parent)), Context())
-
-
-@contextmanager
-def span(name: str, kind: Kind, facts: Facts | None = None, *, expected: tuple[type[BaseException], ...] = ()) -> Iterator[otel.Span | None]:
+def span(name: str, kind: Kind, facts: Facts | None = None, *, expected: tuple[type[BaseException], ...] = ()) -> "Spanned":
     """A span under the current trace, current itself while it lasts. None (and no cost) where the trace is not sampled or nothing exports.
 
     `expected`: exceptions by which it may end without having failed.
     """
-    parent = _current.get()
-    if _tracer is None or parent is None or not parent.sampled:
-        yield None
-        return
-    begun = _tracer.start_span(name, _above(parent), KINDS[kind], attributes=facts)
-    own = begun.get_span_context()
-    flags, live = int(own.trace_flags), begun if begun.is_recording() else None
-    token = _current.set(Trace(f"{own.trace_id:032x}", f"{own.span_id:016x}", flags, parent.tracestate, live=live))
-    try:
-        yield begun
-    except expected:
-        raise
-    except BaseException as error:
-        _fail(begun, type(error).__name__)
-        raise
-    finally:
-        _current.reset(token)
+    return Spanned(name, KINDS[kind], facts, expected)
+
+
+class Spanned:
+    """What `span` gives to a `with`."""
+
+    __slots__ = ("_begun", "_expected", "_facts", "_kind", "_name", "_token")
+
+    def __init__(self, name: str, kind: SpanKind, facts: Facts | None, expected: tuple[type[BaseException], ...]) -> None:
+        self._name, self._kind, self._facts, self._expected = name, kind, facts, expected
+        self._begun: otel.Span | None = None
+
+    def __enter__(self) -> otel.Span | None:
+        parent = _current.get()
+        if _recorder is None or parent is None or not parent.flags & 1:
+            return None
+        above = None if parent.begun_here else _remote(parent) if parent.live is None else parent.live.get_span_context()
+        begun = _recorder.begin(self._name, self._kind, int(parent.trace_id, 16) if above is None else above.trace_id, above, self._facts)
+        own = begun.get_span_context()
+        live = begun if begun.is_recording() else None
+        self._token = _current.set(Trace(parent.trace_id, f"{own.span_id:016x}", int(own.trace_flags), parent.tracestate, live=live))
+        self._begun = begun
+        return begun
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, where: TracebackType | None) -> None:
+        begun = self._begun
+        if begun is None:
+            return
+        if error is not None and not isinstance(error, self._expected):
+            _fail(begun, type(error).__name__)
+        _current.reset(self._token)
         begun.end()

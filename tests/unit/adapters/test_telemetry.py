@@ -6,8 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.semconv._incubating.attributes.gen_ai_attributes import GenAiProviderNameValues
 
@@ -20,6 +19,7 @@ from observability.tracing import enter, received, record_with, span
 from services.adapters import telemetry
 from services.adapters.protocol import Answer, Failure
 from services.adapters.providers import Providers
+from tests.support.recorder import recorder
 from tests.unit.adapters.test_attempts import call
 
 SAMPLED = {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}
@@ -28,12 +28,10 @@ PRIVATE = "canary"
 
 @pytest.fixture
 def exported() -> Iterator[InMemorySpanExporter]:
-    exporter, provider = InMemorySpanExporter(), TracerProvider(shutdown_on_exit=False)
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    record_with(provider.get_tracer("headrace"))
+    exporter = InMemorySpanExporter()
+    record_with(recorder(exporter))
     yield exporter
     record_with(None)
-    provider.shutdown()
 
 
 def ended(exporter: InMemorySpanExporter, outcome: Answer | Failure, first_token_s: float | None = None) -> ReadableSpan:

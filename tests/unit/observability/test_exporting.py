@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from opentelemetry.proto.metrics.v1.metrics_pb2 import AggregationTemporality
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from observability import exporting, metrics, tracing
 from observability.exporting import configure_metrics, exposition, shutdown_metrics, wanted
@@ -16,6 +16,7 @@ from observability.resource import resource
 from observability.tracing import enter, received, span
 from tests.support.metrics import samples
 from tests.support.otlp import Received, attributes, grpc_receiver, http_receiver, silent_collector
+from tests.support.recorder import recorder
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 SAMPLED, UNSAMPLED = {"traceparent": f"00-{TRACE}-00f067aa0ba902b7-01"}, {"traceparent": f"00-{TRACE}-00f067aa0ba902b7-00"}
@@ -102,8 +103,8 @@ def test_a_backend_that_wants_deltas_gets_what_came_since_the_export_before(monk
 
 
 def test_histograms_of_sampled_requests_carry_their_trace_and_those_of_others_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    before, provider = tracing._tracer, TracerProvider()
-    tracing._tracer = provider.get_tracer("headrace")
+    before = tracing._recorder
+    tracing.record_with(recorder(InMemorySpanExporter()))
     try:
         with http_receiver() as receiver:
             monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.endpoint)
@@ -120,8 +121,7 @@ def test_histograms_of_sampled_requests_carry_their_trace_and_those_of_others_no
             assert int.from_bytes(example.span_id, "big") == current.get_span_context().span_id
             assert example.as_double == 0.3
     finally:
-        tracing._tracer = before
-        provider.shutdown()
+        tracing.record_with(before)
 
 
 def _examples(receiver: Received) -> list[Any]:

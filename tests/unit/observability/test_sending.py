@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from opentelemetry.sdk.trace import TracerProvider
 from structlog.testing import capture_logs
 
 from observability import sending
 from observability.complaints import Complaints
+from observability.recording import Recorder
 from observability.resource import resource
 from observability.tracing import enter, received, recording
 
@@ -21,12 +21,12 @@ SAMPLED = {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-
 def begun(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Tracing configured by an environment of its own; gives what the log said and the provider."""
 
-    def begin(environ: dict[str, str]) -> tuple[list[Any], TracerProvider | None]:
+    def begin(environ: dict[str, str]) -> tuple[list[Any], Recorder | None]:
         for name, value in environ.items():
             monkeypatch.setenv(name, value)
         with capture_logs() as said:
             sending.configure_tracing("router")
-        return said, sending._provider
+        return said, sending._recorder
 
     yield begin
     sending.shutdown_tracing()

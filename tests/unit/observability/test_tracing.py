@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 import structlog
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import SpanKind, StatusCode
 
 from observability import tracing
-from observability.tracing import continued, current_trace, enter, link, received, span
+from observability.tracing import continued, current_trace, enter, link, received, record_with, span
+from tests.support.recorder import recorder
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 SAMPLED = {"traceparent": f"00-{TRACE}-{PARENT}-01", "tracestate": "vendor=1"}
@@ -24,12 +24,10 @@ UNSAMPLED = {"traceparent": f"00-{TRACE}-{PARENT}-00"}
 @pytest.fixture
 def exported() -> Iterator[InMemorySpanExporter]:
     """Tracing as `configure_tracing` sets it up, exporting into memory."""
-    exporter, provider, before = InMemorySpanExporter(), TracerProvider(), tracing._tracer
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    tracing._tracer = provider.get_tracer("headrace")
+    exporter, before = InMemorySpanExporter(), tracing._recorder
+    record_with(recorder(exporter))
     yield exporter
-    tracing._tracer = before
-    provider.shutdown()
+    record_with(before)
 
 
 def hop(headers: dict[str, str]) -> dict[str, str]:
@@ -125,16 +123,16 @@ def test_the_first_span_of_a_trace_that_no_producer_began_is_its_root(exported: 
 
 
 def test_the_sampler_decides_on_a_trace_that_no_producer_began() -> None:
-    before, tracing._tracer = tracing._tracer, TracerProvider(sampler=ALWAYS_OFF).get_tracer("headrace")
+    before, tracing._recorder = tracing._recorder, recorder(InMemorySpanExporter(), ALWAYS_OFF)
     try:
         assert not int(hop({})["traceparent"][-2:], 16) & 1
     finally:
-        tracing._tracer = before
+        tracing._recorder = before
 
 
 def test_a_new_trace_is_sampled_only_where_spans_are_exported(exported: InMemorySpanExporter) -> None:
     assert received({}).sampled
-    tracing._tracer = None
+    tracing._recorder = None
     assert not received({}).sampled
 
 

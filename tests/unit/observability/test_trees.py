@@ -3,24 +3,21 @@
 from collections.abc import Iterator
 
 import pytest
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from observability.tracing import enter, received, record_with, span
 from observability.trees import WholeTrees
+from tests.support.recorder import recorder
 
 SAMPLED = {"traceparent": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"}
 
 
 @pytest.fixture
 def sent() -> Iterator[InMemorySpanExporter]:
-    exporter, provider = InMemorySpanExporter(), TracerProvider(shutdown_on_exit=False)
-    provider.add_span_processor(WholeTrees(SimpleSpanProcessor(exporter)))
-    record_with(provider.get_tracer("headrace"))
+    exporter = InMemorySpanExporter()
+    record_with(recorder(exporter, trees=WholeTrees))
     yield exporter
     record_with(None)
-    provider.shutdown()
 
 
 def names(exporter: InMemorySpanExporter) -> list[str]:
@@ -61,10 +58,9 @@ def test_what_ends_after_its_tree_has_been_sent_is_sent_at_once_and_nothing_is_k
 
 
 def test_nothing_is_kept_of_what_was_sent() -> None:
-    provider = TracerProvider(shutdown_on_exit=False)
-    trees = WholeTrees(SimpleSpanProcessor(InMemorySpanExporter()))
-    provider.add_span_processor(trees)
-    record_with(provider.get_tracer("headrace"))
+    kept = recorder(InMemorySpanExporter(), trees=WholeTrees)
+    [trees] = kept.onward
+    record_with(kept)
     try:
         enter(received(SAMPLED))
         with span("process", "consumer"), span("publish", "producer"):
@@ -72,4 +68,3 @@ def test_nothing_is_kept_of_what_was_sent() -> None:
         assert (trees._top, trees._held) == ({}, {})
     finally:
         record_with(None)
-        provider.shutdown()
