@@ -2,8 +2,7 @@
 
 import asyncio
 import io
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import NamedTuple, TypeVar
@@ -18,16 +17,14 @@ from observability.redaction import MIN_SECRET, free_text, without_secrets
 
 from .batches import after_others, batches_of, joined
 from .conversion import Unconvertible
-from .protocol import Answer, DeltaPiece, Event, Exchange, Failure, Framing, Looked, OnDelta, Streamed, WireProtocol
-from .sse import SseReader
+from .protocol import Answer, DeltaPiece, Exchange, Failure, Looked, OnDelta, WireProtocol
+from .streaming import Stalled, Waits, is_stream, read_stream, words
 from .whole import tell_whole
 
 CONNECT_S = 10.0
 NO_LIMIT = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S)
 LARGE_BYTES = 1 << 20
 """aiohttp wants larger bodies as a file, so that it can yield between writes."""
-AFTER_DONE_S = 0.05
-"""How long the end of a finished stream is waited for, so that its connection can serve the next call."""
 MAX_MESSAGE = 500
 MAX_REFUSAL_BYTES = 64 * 1024
 HOST = "host:"
@@ -105,7 +102,7 @@ class HttpClient:
         self._headers = {"Content-Type": "application/json", **headers}
         self._look_headers = {"Accept": "application/json", **(free_headers or {}), **headers}
         self._secrets = sorted((secret for secret in secrets if len(secret) >= MIN_SECRET), key=len, reverse=True)
-        self._first_token_s, self._idle_s, self._embed_batch = first_token_s, idle_s, embed_batch
+        self._waits, self._embed_batch = Waits(first_token_s, idle_s), embed_batch
 
     async def chat(self, request: ChatRequestV1, model: str, *, timeout_s: float, idempotency_key: str, on_delta: OnDelta | None = None) -> Answer | Failure:
         """Asks for the next message. `on_delta` hears the pieces of a streamed answer; the answer is whole in any case."""
@@ -175,28 +172,28 @@ class HttpClient:
         except NotAuthorized as error:
             return Failure("auth", str(error), usage_known_zero=True)
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            return Failure("unavailable", f"cannot connect: {_words(error)}", usage_known_zero=True)
+            return Failure("unavailable", f"cannot connect: {words(error)}", usage_known_zero=True)
         except TimeoutError as error:
             if clock.expired():
                 return Failure("timeout", f"no complete answer within {timeout_s:g} s")
-            return Failure("timeout", f"the connection timed out: {_words(error)}")
+            return Failure("timeout", f"the connection timed out: {words(error)}")
         except (aiohttp.InvalidURL, aiohttp.NonHttpUrlClientError) as error:
-            return Failure("unavailable", f"base_url cannot be dialled: {_words(error)}; correct it in the configuration", usage_known_zero=True)
+            return Failure("unavailable", f"base_url cannot be dialled: {words(error)}; correct it in the configuration", usage_known_zero=True)
         except (aiohttp.ClientError, OSError) as error:
-            return Failure("unavailable", f"the connection broke before the whole answer came: {_words(error)}")
+            return Failure("unavailable", f"the connection broke before the whole answer came: {words(error)}")
         except ValueError as error:
-            return Failure("unavailable", f"the provider's answer is not JSON ({_words(error)}); check that base_url is right")
+            return Failure("unavailable", f"the provider's answer is not JSON ({words(error)}); check that base_url is right")
 
     async def _dial(self, exchange: Exchange, payload: bytes, idempotency_key: str, on_delta: OnDelta | None) -> Answer | Failure:
         url = _joined(self._base_url, exchange.path)
         headers = {**self._headers, "Idempotency-Key": idempotency_key, **exchange.headers}
         headers.update(await self._proof(url, payload))
-        response, body = await self._post(url, payload, headers, self._first_token_s if exchange.stream else None)
+        response, body = await self._post(url, payload, headers, self._waits.first_token_s if exchange.stream else None)
         try:
             if response.status != 200:
                 return await self._refused(response, body)
-            if exchange.stream is not None and _streams(response):
-                return await self._read_stream(response, exchange, exchange.stream(), on_delta or _ignore)
+            if exchange.stream is not None and is_stream(response):
+                return await read_stream(response, exchange, exchange.stream(), on_delta or _ignore, self._waits)
             answer = exchange.whole(from_json(await response.read(), allow_inf_nan=False))
             if on_delta is not None and isinstance(answer, Answer) and answer.message is not None:
                 tell_whole(answer.message, on_delta)
@@ -225,44 +222,6 @@ class HttpClient:
                 raise Stalled(f"no first bytes of the stream within {limit_s:g} s") from None
             raise
 
-    async def _read_stream(self, response: aiohttp.ClientResponse, exchange: Exchange, answer: Streamed, on_delta: OnDelta) -> Answer | Failure:
-        framing = (exchange.framing or SseReader)()
-        try:
-            async for chunk in self._chunks(response):
-                _feed(answer, _framed(framing, chunk), on_delta)
-                if answer.done:
-                    break
-        except (aiohttp.ClientError, OSError, Garbled) as error:
-            if isinstance(error, TimeoutError) and not isinstance(error, Stalled):
-                raise
-            if not answer.complete:
-                ended = answer.result()
-                partial = ended.partial if isinstance(ended, Failure) else None
-                if isinstance(error, Stalled):
-                    return Failure("timeout", str(error), partial=partial)
-                return Failure("truncated_stream", f"the provider's stream broke before the model had finished: {_words(error)}", partial=partial)
-        if answer.done:
-            await _drain(response)
-        else:
-            _feed(answer, framing.close(), on_delta, cut=True)
-        return answer.result()
-
-    async def _chunks(self, response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
-        """The bytes as they come; raises Stalled when the next ones take too long."""
-        limit_s, waited = self._first_token_s, "the first bytes of the stream"
-        while True:
-            try:
-                async with asyncio.timeout(limit_s) as clock:
-                    chunk = await response.content.readany()
-            except TimeoutError:
-                if not clock.expired():
-                    raise
-                raise Stalled(f"no {waited} within {limit_s:g} s") from None
-            if not chunk:
-                return
-            yield chunk
-            limit_s, waited = self._idle_s, "further bytes of the stream"
-
     async def _refused(self, response: aiohttp.ClientResponse, body: bytes | None) -> Failure:
         if 300 <= response.status < 400:
             where = response.headers.get("Location", "elsewhere")
@@ -285,23 +244,8 @@ class HttpClient:
         return replace(failure, message=free_text(message)[:MAX_MESSAGE], provider_code=without_secrets(code)[:100] if code else code)
 
 
-class Garbled(Exception):
-    """A stream whose bytes cannot be framed."""
-
-
-def _framed(framing: Framing, chunk: bytes) -> list[Event]:
-    try:
-        return framing.feed(chunk)
-    except ValueError as error:
-        raise Garbled(str(error)) from error
-
-
 async def _reply(session: aiohttp.ClientSession, url: str, payload: bytes, headers: Mapping[str, str]) -> Reply:
     return Reply(await post(session, url, payload, headers))
-
-
-class Stalled(TimeoutError):
-    """A stream that says nothing any more."""
 
 
 def _joined(base_url: str, path: str) -> str:
@@ -316,29 +260,3 @@ def _ignore(_: DeltaPiece) -> None:
 
 def _warned(answer: Answer, warnings: tuple[WarningV1, ...]) -> Answer:
     return replace(answer, warnings=(*warnings, *answer.warnings)) if warnings else answer
-
-
-def _streams(response: aiohttp.ClientResponse) -> bool:
-    """By the content type; some servers name none when they stream, so only plain JSON is taken as a whole answer."""
-    return response.content_type != "application/json"
-
-
-def _feed(answer: Streamed, events: list[Event], on_delta: OnDelta, *, cut: bool = False) -> None:
-    for event in events:
-        if answer.done:
-            return
-        for piece in answer.feed(event, cut=cut):
-            on_delta(piece)
-
-
-async def _drain(response: aiohttp.ClientResponse) -> None:
-    """Reads the end of a finished stream; gives the connection up where none comes."""
-    with suppress(TimeoutError, aiohttp.ClientError):
-        async with asyncio.timeout(AFTER_DONE_S):
-            async for _ in response.content.iter_any():
-                pass
-
-
-def _words(error: BaseException) -> str:
-    """What an exception says, with its type: many say nothing."""
-    return f"{type(error).__name__}: {error}".rstrip(": ")
