@@ -15,6 +15,7 @@ from opentelemetry.sdk.metrics.export import AggregationTemporality, ConsoleMetr
 from prometheus_client import CollectorRegistry, generate_latest
 
 from observability import complaints, metrics
+from observability.environment import Environment, exporters, protocol, reachable, whole
 from observability.instruments import Counter, Gauge, Histogram
 from observability.resource import resource
 from observability.spreads import Spreads
@@ -26,45 +27,36 @@ SHUTDOWN_S = 2.0
 MOST_SERIES = 100_000
 """Of one metric. The SDK's own limit is 2,000; our labels are bounded by the configuration."""
 LIMITS: Mapping[type, int] = {ObservableCounter: MOST_SERIES, ObservableGauge: MOST_SERIES}
-ENDPOINTS = ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
-PROTOCOLS = ("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL")
+INTERVAL, INTERVAL_MS = "OTEL_METRIC_EXPORT_INTERVAL", 60_000
 WAYS = ("otlp", "prometheus", "console", "none")
 
 _provider: MeterProvider | None = None
 _registry: CollectorRegistry | None = None
 
 
-def wanted(environ: Mapping[str, str], *, scraped: bool) -> frozenset[str]:
+def wanted(environ: Environment, *, scraped: bool) -> frozenset[str]:
     """The ways out that the environment asks for; none: nothing is recorded. `scraped`: there is a port for `/metrics`."""
-    if environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
-        return frozenset()
-    chosen = {word.strip().lower() for word in environ.get("OTEL_METRICS_EXPORTER", "").split(",")} - {""}
-    for unknown in chosen - set(WAYS):
-        log.warning("metrics_exporter_unknown", exporter=unknown, remedy=f"OTEL_METRICS_EXPORTER is one of {', '.join(WAYS)}, or several with commas between")
+    chosen = frozenset(exporters(environ, "METRICS", WAYS))
     if "none" in chosen:
         return frozenset()
-    if not chosen and any(environ.get(endpoint) for endpoint in ENDPOINTS):
-        chosen = {"otlp"}
     pushed = chosen & {"otlp", "console"}
-    return frozenset(pushed | {"prometheus"} if scraped else pushed)
+    return pushed | {"prometheus"} if scraped else pushed
 
 
 def configure_metrics(service: str, *, scraped: bool) -> None:
     """Record from now on, if the environment asks for it. `scraped`: `/metrics` is served."""
     global _provider, _registry
     ways = wanted(os.environ, scraped=scraped)
-    if not ways:
+    pushing = [made for way in sorted(ways - {"prometheus"}) if (made := _exporter(way, os.environ)) is not None]
+    if not pushing and "prometheus" not in ways:
         return
     complaints.listen()
     metrics.begin()
-    readers: list[Any] = []
+    interval_ms = whole(os.environ, INTERVAL, INTERVAL_MS)
+    readers: list[Any] = [Pushed(exporter, export_interval_millis=interval_ms, cardinality_limits=dict(LIMITS)) for exporter in pushing]
     if "prometheus" in ways:
         _registry = CollectorRegistry(auto_describe=False)
         readers.append(Scraped(registry=_registry, scope_info_enabled=False, cardinality_limits=dict(LIMITS)))
-    if "otlp" in ways:
-        readers.append(Pushed(_otlp(), cardinality_limits=dict(LIMITS)))
-    if "console" in ways:
-        readers.append(Pushed(ConsoleMetricExporter(), cardinality_limits=dict(LIMITS)))
     _provider = MeterProvider(readers, resource=resource(service), shutdown_on_exit=False)
     meter = _provider.get_meter("headrace")
     for instrument in metrics.INSTRUMENTS:
@@ -102,18 +94,17 @@ def _number(value: Any) -> int | float:
     return value if isinstance(value, int | float) else float(value)
 
 
-def _otlp() -> MetricExporter:
-    """The exporter of the protocol that the environment names; all else it reads there itself."""
-    protocol = next((os.environ[name] for name in PROTOCOLS if os.environ.get(name)), "http/protobuf")
-    if protocol == "grpc":
+def _exporter(way: str, environ: Environment) -> MetricExporter | None:
+    """An exporter of the protocol that the environment names; all else it reads there itself."""
+    if way == "console":
+        return ConsoleMetricExporter()
+    if protocol(environ, "METRICS") == "grpc":
         from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter as Grpc
 
         return Grpc()
-    if protocol != "http/protobuf":
-        log.warning("otlp_protocol_unknown", protocol=protocol, remedy="OTEL_EXPORTER_OTLP_PROTOCOL is http/protobuf or grpc; http/protobuf is used")
     from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter as Http
 
-    return Http()
+    return Http() if reachable(environ, "METRICS") else None
 
 
 class Scraped(PrometheusMetricReader):

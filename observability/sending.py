@@ -9,6 +9,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter, SpanExporter
 
 from observability.complaints import listen
+from observability.environment import Environment, exporters, ignored, protocol, reachable, whole
 from observability.recording import Recorder
 from observability.resource import resource
 from observability.span_redaction import Redacting
@@ -20,7 +21,6 @@ log = structlog.get_logger()
 SHUTDOWN_S = 2.0
 """A collector that is away does not hold up a process that ends."""
 EXPORTERS = ("otlp", "console", "none")
-PROTOCOLS = ("http/protobuf", "grpc")
 SAMPLERS = ("always_on", "always_off", "traceidratio", "parentbased_always_on", "parentbased_always_off", "parentbased_traceidratio")
 QUEUE, BATCH, DELAY, PATIENCE = "OTEL_BSP_MAX_QUEUE_SIZE", "OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "OTEL_BSP_SCHEDULE_DELAY", "OTEL_BSP_EXPORT_TIMEOUT"
 DEFAULTS: Mapping[str, int] = {QUEUE: 8192, BATCH: 512, DELAY: 1000, PATIENCE: 30000}
@@ -32,13 +32,13 @@ _recorder: Recorder | None = None
 def configure_tracing(service: str) -> None:
     """Record and send spans from now on, if the environment asks for it. What cannot be used there is named in a warning."""
     global _recorder
-    exporters = [made for name in wanted(os.environ) if (made := _exporter(name, os.environ)) is not None]
-    if not exporters:
+    ready = [made for name in wanted(os.environ) if (made := _exporter(name, os.environ)) is not None]
+    if not ready:
         return
     listen()
     check_sampler(os.environ)
     sampler = TracerProvider(shutdown_on_exit=False).sampler  # as the environment says
-    _recorder = Recorder([WholeTrees(_batches(exporter, os.environ)) for exporter in exporters], sampler, resource(service))
+    _recorder = Recorder([WholeTrees(_batches(exporter, os.environ)) for exporter in ready], sampler, resource(service))
     record_with(_recorder)
 
 
@@ -56,32 +56,18 @@ def shutdown_tracing() -> None:
         log.warning("spans_lost", reason=f"they could not be sent within {SHUTDOWN_S:g} s; is the collector at OTEL_EXPORTER_OTLP_ENDPOINT up?")
 
 
-def wanted(environ: Mapping[str, str]) -> tuple[str, ...]:
+def wanted(environ: Environment) -> tuple[str, ...]:
     """The exporters that the environment asks for: none unless it names one, or an endpoint."""
-    if environ.get("OTEL_SDK_DISABLED", "").strip().lower() == "true":
-        return ()
-    named = [word.strip().lower() for word in environ.get("OTEL_TRACES_EXPORTER", "").split(",") if word.strip()]
-    for word in named:
-        if word not in EXPORTERS:
-            ignored("OTEL_TRACES_EXPORTER", word, f"one of {', '.join(EXPORTERS)}")
-    if "none" in named:
-        return ()
-    if not named and _first(environ, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"):
-        named = ["otlp"]
-    return tuple(dict.fromkeys(word for word in named if word in EXPORTERS))
+    return tuple(name for name in exporters(environ, "TRACES", EXPORTERS) if name != "none")
 
 
-def check_sampler(environ: Mapping[str, str]) -> None:
+def check_sampler(environ: Environment) -> None:
     """The SDK falls back to recording everything; here it is said whose fault that is."""
     name, argument = environ.get("OTEL_TRACES_SAMPLER", "").strip().lower(), environ.get("OTEL_TRACES_SAMPLER_ARG", "")
     if name and name not in SAMPLERS:
         ignored("OTEL_TRACES_SAMPLER", name, f"one of {', '.join(SAMPLERS)}; every trace is recorded that no producer decided on")
     if name.endswith("traceidratio") and not _is_ratio(argument):
         ignored("OTEL_TRACES_SAMPLER_ARG", argument, "a number from 0 to 1; every trace is recorded that no producer decided on")
-
-
-def ignored(variable: str, value: str, wants: str) -> None:
-    log.warning("setting_ignored", variable=variable, value=value[:200], wants=wants)
 
 
 def _is_ratio(text: str) -> bool:
@@ -91,42 +77,21 @@ def _is_ratio(text: str) -> bool:
         return False
 
 
-def _first(environ: Mapping[str, str], *names: str) -> tuple[str, str] | None:
-    return next(((name, environ[name].strip()) for name in names if environ.get(name, "").strip()), None)
+def _exporter(name: str, environ: Environment) -> SpanExporter | None:
+    if name == "console":
+        return ConsoleSpanExporter()
+    if protocol(environ, "TRACES") == "grpc":
+        from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 
-
-def _exporter(name: str, environ: Mapping[str, str]) -> SpanExporter | None:
-    if name != "otlp":
-        return ConsoleSpanExporter() if name == "console" else None
-    variable, protocol = _first(environ, "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL") or ("", PROTOCOLS[0])
-    if protocol not in PROTOCOLS:
-        ignored(variable, protocol, f"one of {', '.join(PROTOCOLS)}; {PROTOCOLS[0]} is used")
-    if protocol == "grpc":
-        from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as Grpc
-
-        return Grpc()
+        return OTLPSpanExporter()
     from observability.over_http import OverHttp
 
-    endpoint = _first(environ, "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
-    if endpoint is not None and not endpoint[1].startswith(("http://", "https://")):
-        ignored(endpoint[0], endpoint[1], "a URL that begins with http:// or https://; no spans are sent")
-        return None
-    return OverHttp()
+    return OverHttp() if reachable(environ, "TRACES") else None
 
 
-def _batches(exporter: SpanExporter, environ: Mapping[str, str]) -> BatchSpanProcessor:
-    number = {name: _positive(name, environ) for name in DEFAULTS}
+def _batches(exporter: SpanExporter, environ: Environment) -> BatchSpanProcessor:
+    number = {name: whole(environ, name, default) for name, default in DEFAULTS.items()}
     if number[BATCH] > number[QUEUE]:
         ignored(BATCH, str(number[BATCH]), f"at most {QUEUE}, {number[QUEUE]}")
         number[BATCH] = number[QUEUE]
     return BatchSpanProcessor(Redacting(exporter), number[QUEUE], number[DELAY], number[BATCH], number[PATIENCE])
-
-
-def _positive(name: str, environ: Mapping[str, str]) -> int:
-    text = environ.get(name, "").strip()
-    if not text:
-        return DEFAULTS[name]
-    if text.isdecimal() and int(text) > 0:
-        return int(text)
-    ignored(name, text, f"a whole number above 0; {DEFAULTS[name]} is used")
-    return DEFAULTS[name]
