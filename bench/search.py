@@ -27,6 +27,8 @@ from tests.support.stack import Stack, configuration
 DOCUMENTS, QUERIES, CONCURRENCY = 50_000, 300, 128
 WORDS, WORDS_A_DOCUMENT = 20_000, 80
 TENANT, COLLECTION = "acme", "bench"
+PARTS = ("half", "percent", "number")
+"""Metadata that many, few or one of the documents have in common."""
 
 
 def texts(count: int) -> list[str]:
@@ -55,7 +57,9 @@ async def search(documents: int, queries: int, progress: Progress) -> dict[str, 
             at_first = await asyncio.to_thread(embedded, port)
             asked = [await _ask(bus, _question(some, number)) for number in range(queries + 1)][1:]  # the first loads the vectors
             words = [await _ask(bus, {**_question(some, number), "by": "words"}) for number in range(queries // 3)]
-            filtered = [await _ask(bus, {**_question(some, number), "metadata": {"half": "1"}}) for number in range(queries // 3)]
+            filtered = {
+                part: [await _ask(bus, {**_question(some, number), **_filter(part, number, documents)}) for number in range(queries // 3)] for part in PARTS
+            }
             before = _cpu_s(pid)
             again_s = await _indexed(bus, some, progress, "index the same again")
             figures = {
@@ -68,7 +72,7 @@ async def search(documents: int, queries: int, progress: Progress) -> dict[str, 
                 "search_again_embedded": await asyncio.to_thread(embedded, port) - at_first,
                 **_times("search_ms", asked),
                 **_times("search_words_ms", words),
-                **_times("search_filtered_ms", filtered),
+                **{name: figure for part, times in filtered.items() for name, figure in _times(f"search_filtered_{part}_ms", times).items()},
                 "search_indexer_mb": _peak_mb(pid),
                 "search_database_mb": round(sum(path.stat().st_size for path in Path(folder).glob("headrace-index.db*")) / 1e6),
             }
@@ -85,7 +89,7 @@ async def _indexed(bus: Bus, some: Sequence[str], progress: Progress, what: str)
 
     async def put(number: int, text: str) -> None:
         nonlocal last
-        body = {"id": f"d{number}", "content": text, "metadata": {"half": str(int(number < half))}}
+        body = {"id": f"d{number}", "content": text, "metadata": {"half": str(int(number < half)), "percent": str(number % 100), "number": str(number)}}
         async with gate:
             ack = await patient.do(partial(bus.publish, bus.subjects.document(TENANT, COLLECTION, f"d{number}"), json.dumps(body).encode()))
         last = max(last, ack.seq)
@@ -105,6 +109,11 @@ def _question(some: Sequence[str], number: int) -> dict[str, Any]:
     """Some words of a document."""
     rng = random.Random(number)
     return {"text": " ".join(rng.sample(rng.choice(some).split(), rng.randint(1, 6)))}
+
+
+def _filter(part: str, number: int, documents: int) -> dict[str, Any]:
+    """What half of all documents pass, one of a hundred, or one."""
+    return {"metadata": {part: {"half": "1", "percent": str(number % 100), "number": str(number % documents)}[part]}}
 
 
 async def _ask(bus: Bus, question: dict[str, Any]) -> float:

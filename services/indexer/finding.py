@@ -1,6 +1,7 @@
 """A search: words and meaning ranked, fused, and shown as the documents and results that they stand in."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, RowMapping, or_, select
@@ -8,7 +9,7 @@ from sqlalchemy import ColumnElement, Connection, RowMapping, or_, select
 from contracts.search import HitV1, SearchV1
 from services.indexer.fusion import fused
 from services.indexer.index import Index
-from services.indexer.lookups import rows_in
+from services.indexer.lookups import firsts_in, rows_in
 from services.indexer.snippets import snippet, words_of
 from services.indexer.tables import chunks, documents, placements
 from services.indexer.vectors import Matrix
@@ -16,7 +17,11 @@ from storage.texts import utc_text
 
 WINDOW = 100
 """So many chunks of each ranking are looked at, more where they do not suffice."""
+FIRST_LOOK = 4
+"""With filters so many times as many are looked at first: where a quarter of all documents pass they are enough, and what else passes need not be known."""
 MIN_PART = 20
+Ranker = Callable[[Sequence[int] | None, int], list[int]]
+"""Chunks by one ranking, the best first: among these alone (None: all of the tenant's), at most so many."""
 COPIED = ("kind", "id", "uri", "title", "metadata", "provider", "model", "at")
 PLACES = 2000
 """A chunk that stands in more documents than this is shown in the latest of them."""
@@ -40,25 +45,32 @@ class Finder:
             # The sum keeps the planner from walking all of a tenant's documents where it has their numbers.
             found = (documents.c.tenant + 0 == number, documents.c.live, or_(documents.c.expires_at.is_(None), documents.c.expires_at > now))
             filters = filters_of(question)
-            among = (
-                select(placements.c.chunk).join(documents, documents.c.number == placements.c.document).where(documents.c.tenant == number, *found, *filters)
-                if filters
-                else None
-            )
-            matrix = self._matrices.setdefault((number, space), Matrix(number, space)) if space is not None and vector is not None else None
-            allowed = set(connection.execute(among).scalars()) if among is not None and matrix is not None else None
-            window = max(WINDOW, question.limit * 4)
-            words = words_of(question.text)
+            conditions, words = (*found, *filters), words_of(question.text)
+            rankers = self._rankers(connection, number, question.by, words, vector, space)
+            window, among = max(WINDOW, question.limit * 4), None
+            if filters:
+                rankings = _first_look(connection, rankers, conditions, window)
+                hits = _hits(connection, rankings, conditions, words, question.limit) if rankings is not None else []
+                if rankings is not None and (len(hits) >= question.limit or _exhausted(rankings, window)):
+                    return hits
+                passing = select(placements.c.chunk).join(documents, documents.c.number == placements.c.document)
+                among = list(set(connection.execute(passing.where(documents.c.tenant == number, *conditions)).scalars()))
             while True:
-                rankings: dict[str, list[int]] = {}
-                if question.by != "meaning":
-                    rankings["words"] = self._index.words.find(connection, number, words, among, window)
-                if matrix is not None:
-                    rankings["meaning"] = matrix.nearest(connection, vector, allowed, window)
-                hits = _hits(connection, rankings, (*found, *filters), words, question.limit)
-                if len(hits) >= question.limit or all(len(ranking) < window for ranking in rankings.values()):
+                rankings = {name: rank(among, window) for name, rank in rankers.items()}
+                hits = _hits(connection, rankings, conditions, words, question.limit)
+                if len(hits) >= question.limit or _exhausted(rankings, window):
                     return hits
                 window *= 4
+
+    def _rankers(self, connection: Connection, number: int, by: str, words: list[str], vector: Any, space: str | None) -> dict[str, Ranker]:
+        """What ranks a tenant's chunks, the cheaper first."""
+        rankers: dict[str, Ranker] = {}
+        if space is not None and vector is not None:
+            matrix = self._matrices.setdefault((number, space), Matrix(number, space))
+            rankers["meaning"] = partial(matrix.nearest, connection, vector)
+        if by != "meaning":
+            rankers["words"] = partial(self._index.words.find, connection, number, words)
+        return rankers
 
     @property
     def bytes(self) -> int:
@@ -78,6 +90,38 @@ def filters_of(question: SearchV1) -> list[ColumnElement[bool]]:
             raise ValueError(f"the metadata key {key!r} has a quote, a backslash or a zero byte in it: nothing can be filtered by it")
         wanted.append(documents.c.metadata[key].as_string() == value)
     return wanted
+
+
+def _exhausted(rankings: dict[str, list[int]], window: int) -> bool:
+    """Whether to look at more would bring nothing."""
+    return all(len(ranking) < window for ranking in rankings.values())
+
+
+def _first_look(connection: Connection, rankers: dict[str, Ranker], conditions: Sequence[ColumnElement[bool]], window: int) -> dict[str, list[int]] | None:
+    """Of what ranks first without filters, that which passes them: the best `window` of each ranking, as if only these had been ranked.
+
+    None where that cannot be told without all that pass: too few do.
+    """
+    rankings: dict[str, list[int]] = {}
+    for name, rank in rankers.items():
+        looked = rank(None, window * FIRST_LOOK)
+        passing = _passing(connection, looked, conditions)
+        kept = rankings[name] = [chunk for chunk in looked if chunk in passing][:window]
+        whole = len(looked) < window * FIRST_LOOK
+        # Rare words that stand in nothing that passes say nothing about the others, which are looked for then.
+        if len(kept) < window and not (whole and (kept or not looked)):
+            return None
+    return rankings
+
+
+def _passing(connection: Connection, some: Sequence[int], conditions: Sequence[ColumnElement[bool]]) -> set[int]:
+    """Which of the chunks stand in a document that meets the conditions; none, where they stand in too many to look at each."""
+    stands = list(rows_in(connection, select(placements.c.chunk, placements.c.document).limit(PLACES), placements.c.chunk, some))
+    if len(stands) >= PLACES:
+        return set()
+    numbers = sorted({row.document for row in stands})
+    passing = set(firsts_in(connection, select(documents.c.number).where(*conditions), documents.c.number, numbers))
+    return {row.chunk for row in stands if row.document in passing}
 
 
 def _hits(connection: Connection, rankings: dict[str, list[int]], conditions: Sequence[ColumnElement[bool]], words: list[str], limit: int) -> list[HitV1]:

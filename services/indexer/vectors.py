@@ -1,6 +1,7 @@
 """A tenant's vectors in memory, kept up with the database: a matrix, compared row by row with a question's vector."""
 
 import threading
+from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import Connection, select
@@ -25,7 +26,7 @@ class Matrix:
     def bytes(self) -> int:
         return 0 if self._rows is None else int(self._rows.nbytes + self._chunks.nbytes)
 
-    def nearest(self, connection: Connection, question: Any, among: set[int] | None, limit: int) -> list[int]:
+    def nearest(self, connection: Connection, question: Any, among: Sequence[int] | None, limit: int) -> list[int]:
         """Chunks by the cosine with the question's vector, the greatest first; `among`: only these."""
         import numpy
 
@@ -33,7 +34,7 @@ class Matrix:
         if rows is None or rows.shape[1] != len(question):
             return []
         if among is not None:
-            mask = numpy.isin(numbers, numpy.fromiter(among, dtype=numpy.int64, count=len(among)))
+            mask = numpy.isin(numbers, numpy.array(among, dtype=numpy.int64))
             rows, numbers = rows[mask], numbers[mask]
         scores = numpy.vecdot(rows, question)  # on one core: a product by BLAS waits for all of its threads, 20 times as long on a busy machine
         best = numpy.argpartition(-scores, limit)[:limit] if limit < len(scores) else numpy.arange(len(scores))

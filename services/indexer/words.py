@@ -1,9 +1,10 @@
 """Full text: FTS5 in SQLite, one table a tenant; tsvector in PostgreSQL. Whatever a person types is looked for and never read as syntax."""
 
+import json
 from collections.abc import Iterable, Sequence
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, Engine, Select, func, literal_column, select, text
+from sqlalchemy import ARRAY, BigInteger, Connection, Engine, Select, any_, bindparam, func, literal_column, select, text
 
 from services.indexer.snippets import bare
 from services.indexer.tables import chunks
@@ -23,7 +24,7 @@ class Words(Protocol):
     def remove(self, connection: Connection, tenant: int, removed: Sequence[Chunk]) -> None:
         """These chunks go; their rows still stand."""
 
-    def find(self, connection: Connection, tenant: int, words: Sequence[str], among: Select[Any] | None, limit: int) -> list[int]:
+    def find(self, connection: Connection, tenant: int, words: Sequence[str], among: Sequence[int] | None, limit: int) -> list[int]:
         """Chunks that have any of the words, the best first; `among`: only these."""
 
 
@@ -44,7 +45,7 @@ class SqliteWords:
         table = _table(tenant)
         connection.execute(text(f"INSERT INTO {table} ({table}, rowid, text) VALUES ('delete', :number, :text)"), _parameters(removed))
 
-    def find(self, connection: Connection, tenant: int, words: Sequence[str], among: Select[Any] | None, limit: int) -> list[int]:
+    def find(self, connection: Connection, tenant: int, words: Sequence[str], among: Sequence[int] | None, limit: int) -> list[int]:
         table = _table(tenant)
         if not words or connection.execute(text("SELECT 1 FROM sqlite_master WHERE name = :name"), {"name": f"{table}_vocabulary"}).first() is None:
             return []
@@ -58,12 +59,16 @@ class SqliteWords:
         often = {word: connection.execute(frequency, {"term": bare(word)}).scalar() or 0 for word in words}
         return [word for word in words if often[word] <= COMMON] or [min(words, key=often.__getitem__)]
 
-    def _matching(self, connection: Connection, table: str, words: Sequence[str], among: Select[Any] | None, limit: int) -> list[int]:
+    def _matching(self, connection: Connection, table: str, words: Sequence[str], among: Sequence[int] | None, limit: int) -> list[int]:
         matches = text(f"{table} MATCH :words").bindparams(words=" OR ".join(f'"{word}"' for word in words))
         wanted: Select[Any] = select(literal_column("rowid")).select_from(text(table)).where(matches)
-        if among is not None:
-            wanted = wanted.where(literal_column("+rowid").in_(among))  # the plus: else FTS5 runs the whole match once for each of them
-        return [number for (number,) in connection.execute(wanted.order_by(text("rank")).limit(limit))]
+        if among is None:
+            ranked = wanted.order_by(text("rank"))
+        else:
+            passing = text("+rowid IN (SELECT value FROM json_each(:among))")  # the plus: else FTS5 runs the whole match once for each of them
+            # The function and not the column: only what passes is ranked.
+            ranked = wanted.where(passing.bindparams(among=json.dumps(list(among)))).order_by(text(f"bm25({table})"))
+        return [number for (number,) in connection.execute(ranked.limit(limit))]
 
 
 class PostgresWords:
@@ -75,7 +80,7 @@ class PostgresWords:
     def remove(self, connection: Connection, tenant: int, removed: Sequence[Chunk]) -> None:
         pass
 
-    def find(self, connection: Connection, tenant: int, words: Sequence[str], among: Select[Any] | None, limit: int) -> list[int]:
+    def find(self, connection: Connection, tenant: int, words: Sequence[str], among: Sequence[int] | None, limit: int) -> list[int]:
         if not words:
             return []
         simple = text("'simple'::regconfig")
@@ -85,7 +90,7 @@ class PostgresWords:
             question = question.op("||")(func.plainto_tsquery(simple, word))
         wanted = select(chunks.c.number).where(chunks.c.tenant == tenant, document.op("@@")(question))
         if among is not None:
-            wanted = wanted.where(chunks.c.number.in_(among))
+            wanted = wanted.where(chunks.c.number == any_(bindparam("among", list(among), type_=ARRAY(BigInteger))))
         best = func.ts_rank_cd(document, question, 1).desc()
         return list(connection.execute(wanted.order_by(best, chunks.c.number).limit(limit)).scalars())
 

@@ -82,6 +82,8 @@ def test_a_revision_is_that_of_one_database_and_the_other_stays(server: Embedded
     both = migrate(server.url, url, "--to", "ledger=0002", "--to", "index=base")
     assert (both.returncode, revision(ledger)) == (0, "0002"), both.stderr
     assert [line.partition(":")[0] for line in json.loads(both.stdout)["done"]] == ["ledger", "index"]
+    alone = migrate(server.url, url, "--to", "ledger=0001")
+    assert [line.partition(":")[0] for line in json.loads(alone.stdout)["done"]] == ["ledger"]
     assert migrate(server.url, url).returncode == 0 and (revision(ledger), revision(ledger, "index")) == ("0003", "0001")
 
 

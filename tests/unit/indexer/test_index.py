@@ -149,6 +149,25 @@ def test_a_filter_finds_the_one_among_many_that_rank_before_it(index: Index) -> 
     assert ids(find(index, "kettle", meaning=True, metadata={"n": "599"})) == ["d599"]
 
 
+def test_with_a_filter_the_same_is_found_as_if_there_was_nothing_else_however_much_passes(index: Index) -> None:
+    texts = {f"d{number}": f"kettle {number}" for number in range(900)}
+    index.write([entry(name, text, metadata={str(part): str(number % part) for part in (1, 2, 5, 300)}) for number, (name, text) in enumerate(texts.items())])
+    embed(index)
+    for part in (1, 2, 5, 300):
+        nearest = sorted(list(texts)[1 % part :: part], key=lambda name: -float(vector(texts[name]) @ vector("teapot")))
+        passing = {str(part): str(1 % part)}
+        assert ids(find(index, "teapot", meaning=True, metadata=passing, limit=20)) == nearest[:20]
+        found = find(index, "kettle", metadata=passing, limit=20)
+        assert (len(found), {hit.words_rank for hit in found}) == (min(20, len(nearest)), set(range(1, len(found) + 1)))
+        assert set(ids(found)) <= set(nearest)
+
+
+def test_rare_words_of_documents_that_a_filter_leaves_out_do_not_hide_the_others(index: Index) -> None:
+    index.write([entry(f"d{number}", f"the kettle {number}") for number in range(COMMON + 1)] + [entry("rare", "a teapot", collection="other")])
+    assert len(find(index, "the teapot", collection="c")) == 10
+    assert ids(find(index, "the teapot", collection="other")) == ["rare"]
+
+
 def test_words_that_stand_nearly_everywhere_are_looked_for_where_there_are_no_others(index: Index) -> None:
     index.write([entry(f"d{number}", f"the kettle {number}") for number in range(COMMON + 1)] + [entry("rare", "a teapot")])
     assert ids(find(index, "the teapot", limit=100))[0] == "rare"
