@@ -1,4 +1,4 @@
-"""A receiver of OTLP over HTTP: spans as they are sent, each with its resource. (oteltap, which the suite has too, hands out spans without it.)"""
+"""A receiver of OTLP over HTTP: spans as they are sent, each with its resource."""
 
 from dataclasses import dataclass, field
 from typing import Any, Self
