@@ -42,7 +42,7 @@ def build(app: Application, settings: IndexerSettings) -> None:
             return False
 
     filler = Filler(index, embedder, may_fill) if embedder is not None else None
-    handlers = Handlers(app.bus, index, embedder, lambda: app.config.current, settings.results_days, filler.wake if filler else lambda: None)
+    handlers = Handlers(app.bus, index, embedder, lambda: app.config.current, settings, filler.wake if filler else lambda: None)
 
     async def begin() -> None:
         settings.data_dir.mkdir(parents=True, exist_ok=True)

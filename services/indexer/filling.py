@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 
 import structlog
@@ -14,6 +15,8 @@ from services.indexer.index import Index, Unembedded
 log = structlog.get_logger()
 
 IDLE_S, PAUSE_S = 1.0, 2.0
+KEEP_OTHERS_S, TIDY_EVERY_S = 3600.0, 60.0
+"""Vectors of another model stay for so long after everything has one of this, or after this process began; then it is looked for such so often."""
 EMPTY = b""
 """Instead of the vector of a chunk that the model does not take: nobody tries it again."""
 
@@ -21,10 +24,11 @@ EMPTY = b""
 class Filler:
     """Runs beside the consumers, in one process of the fleet at a time."""
 
-    def __init__(self, index: Index, embedder: Embedder, may: Callable[[], Awaitable[bool]]) -> None:
-        """`may`: whether this process is the one."""
-        self._index, self._embedder, self._may = index, embedder, may
+    def __init__(self, index: Index, embedder: Embedder, may: Callable[[], Awaitable[bool]], clock: Callable[[], float] = time.monotonic) -> None:
+        """`may`: whether this process is the one. `clock`: seconds."""
+        self._index, self._embedder, self._may, self._clock = index, embedder, may, clock
         self._after, self._space = 0, ""
+        self._tidy_at: float | None = None
         self._woken = asyncio.Event()
 
     def wake(self) -> None:
@@ -35,7 +39,8 @@ class Filler:
         while True:
             self._woken.clear()
             try:
-                filled = await self._may() and await self.fill()
+                may = await self._may()
+                filled = may and (await self.fill() or await self.tidy())
             except (NotNow, SQLAlchemyError) as error:
                 log.warning("vectors_wait", error=str(error) if isinstance(error, NotNow) else type(error).__name__)
                 await asyncio.sleep(PAUSE_S)
@@ -50,7 +55,7 @@ class Filler:
         if space is None:
             return False
         if space != self._space:  # from the beginning: what has a vector in this space is passed over
-            self._space, self._after = space, 0
+            self._space, self._after, self._tidy_at = space, 0, None
         page = await asyncio.to_thread(self._index.unembedded, space, self._after, self._embedder.batch)
         if not page:
             return False
@@ -61,6 +66,20 @@ class Filler:
             metrics.INDEX_CHUNKS.add(len(made), "embedded")
         self._after = page[-1].number
         return True
+
+    async def tidy(self) -> bool:
+        """Delete vectors of other models, though not at once: who goes back to one pays for nothing twice. Whether there were any. Raises SQLAlchemyError."""
+        now = self._clock()
+        if self._tidy_at is None:
+            self._tidy_at = now + KEEP_OTHERS_S
+        if not self._space or now < self._tidy_at:
+            return False
+        gone = await asyncio.to_thread(self._index.drop_other_spaces, self._space)
+        if gone:
+            log.info("vectors_of_other_models_deleted", count=gone)
+        else:
+            self._tidy_at = now + TIDY_EVERY_S
+        return bool(gone)
 
     async def _vectors(self, tenant: str, some: Sequence[Unembedded]) -> list[tuple[Unembedded, bytes]]:
         """Of one tenant's chunks; where the model refuses some of them, each half is tried alone."""

@@ -12,7 +12,7 @@ from services.indexer.index import Index
 from services.indexer.lookups import firsts_in, rows_in
 from services.indexer.snippets import snippet, words_of
 from services.indexer.tables import chunks, documents, placements
-from services.indexer.vectors import Matrix
+from services.indexer.vectors import Matrices
 from storage.texts import utc_text
 
 WINDOW = 100
@@ -32,12 +32,23 @@ UNADDRESSABLE = frozenset('"\\\0')
 class Finder:
     """Answers searches from the database and the vectors in memory. Any thread may ask."""
 
-    def __init__(self, index: Index) -> None:
-        self._index = index
-        self._matrices: dict[tuple[int, str], Matrix] = {}
+    def __init__(self, index: Index, max_bytes: int) -> None:
+        """`max_bytes`: of vectors in memory."""
+        self._index, self._matrices = index, Matrices(max_bytes)
+
+    @property
+    def bytes(self) -> int:
+        """What the vectors in memory take."""
+        return self._matrices.bytes
 
     def find(self, tenant: str, question: SearchV1, vector: Any, space: str | None, now: str) -> list[HitV1]:
         """`vector`: of the question, in `space`; None: by words alone."""
+        try:
+            return self._find(tenant, question, vector, space, now)
+        finally:
+            self._matrices.shrink()
+
+    def _find(self, tenant: str, question: SearchV1, vector: Any, space: str | None, now: str) -> list[HitV1]:
         with self._index.engine.connect() as connection:
             number = self._index.number_of(connection, tenant)
             if number is None:
@@ -66,16 +77,10 @@ class Finder:
         """What ranks a tenant's chunks, the cheaper first."""
         rankers: dict[str, Ranker] = {}
         if space is not None and vector is not None:
-            matrix = self._matrices.setdefault((number, space), Matrix(number, space))
-            rankers["meaning"] = partial(matrix.nearest, connection, vector)
+            rankers["meaning"] = partial(self._matrices.of(number, space).nearest, connection, vector)
         if by != "meaning":
             rankers["words"] = partial(self._index.words.find, connection, number, words)
         return rankers
-
-    @property
-    def bytes(self) -> int:
-        """What the vectors in memory take."""
-        return sum(matrix.bytes for matrix in self._matrices.values())
 
 
 def filters_of(question: SearchV1) -> list[ColumnElement[bool]]:

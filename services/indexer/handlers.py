@@ -20,6 +20,7 @@ from services.indexer.embedding import Embedder, NotNow, Untakable
 from services.indexer.entries import Entry, entry_of_document, entry_of_result
 from services.indexer.finding import Finder
 from services.indexer.index import Index
+from services.indexer.settings import IndexerSettings
 from services.indexer.writing import Written
 from storage.commits import GroupCommit
 from storage.database import whereabouts
@@ -39,12 +40,12 @@ class Handlers:
     """What the indexer does with a delivery, with a question, and by the clock."""
 
     def __init__(
-        self, bus: Bus, index: Index, embedder: Embedder | None, config: Callable[[], ConfigV1 | None], results_days: float, wake: Callable[[], None]
+        self, bus: Bus, index: Index, embedder: Embedder | None, config: Callable[[], ConfigV1 | None], settings: IndexerSettings, wake: Callable[[], None]
     ) -> None:
         """`wake` is called when there are new chunks."""
         self._bus, self._index, self._embedder, self._config = bus, index, embedder, config
-        self._results_days, self._wake = results_days, wake
-        self._finder = Finder(index)
+        self._results_days, self._wake = settings.results_days, wake
+        self._finder = Finder(index, settings.memory_mb * 2**20)
         self._commits: GroupCommit[Entry, Written] = GroupCommit(self._write, MAX_BATCH)
 
     async def on_document(self, delivery: Delivery) -> None:

@@ -86,6 +86,22 @@ class Index:
             if rows:
                 connection.execute(insert(vectors), rows)
 
+    def drop_other_spaces(self, space: str) -> int:
+        """Delete vectors of other models, some hundred at a time, if every chunk has one of this; how many."""
+        of_others = [
+            select(vectors.c.number, vectors.c.tenant).join(tenants, tenants.c.number == vectors.c.tenant).where(other).limit(SWEPT_AT_ONCE)
+            for other in (vectors.c.space < space, vectors.c.space > space)  # two ranges of an index; one inequality would read all of it
+        ]
+        with self.engine.begin() as connection:
+            found = [(row.number, row.tenant) for wanted in of_others for row in connection.execute(wanted)]
+            if not found or self.unembedded(space, 0, 1):
+                return 0
+            self._take(connection, 0)
+            delete_in(connection, vectors.c.number, [number for number, _ in found])
+            for tenant in {tenant for _, tenant in found}:
+                connection.execute(update(tenants).where(tenants.c.number == tenant).values(removed=tenants.c.removed + 1))
+            return len(found)
+
     def names(self) -> dict[int, str]:
         """Tenants by their numbers."""
         with self.engine.connect() as connection:

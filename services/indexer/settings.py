@@ -20,6 +20,9 @@ class IndexerSettings(BaseSettings):
     slots: int = Field(default=256, ge=1, le=1000)
     """Documents handled at the same time; together they are one transaction."""
 
+    memory_mb: int = Field(default=1024, ge=1)
+    """For vectors: where those of all tenants need more, the tenants that searched longest ago give theirs up and read them again when they search."""
+
     @property
     def url(self) -> str:
         return self.index_url or f"sqlite:///{self.data_dir / 'headrace-index.db'}"

@@ -11,7 +11,7 @@ tenants = Table(
     metadata,
     Column("number", NUMBER, primary_key=True, autoincrement=False),
     Column("name", String, nullable=False, unique=True),
-    Column("removed", BigInteger, nullable=False),  # chunks that went, ever: whoever holds vectors in memory sees that some are gone
+    Column("removed", BigInteger, nullable=False),  # chunks and vectors that went, ever: whoever holds vectors in memory sees that some are gone
 )
 documents = Table(
     "index_documents",

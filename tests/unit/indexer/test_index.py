@@ -20,7 +20,7 @@ from services.indexer.tables import chunks, placements, vectors
 from services.indexer.words import COMMON
 from services.indexer.writing import Written
 
-SPACE = "test/4"
+SPACE, ROOM = "test/4", 2**20
 LATER, LATEST = "2026-11-21T12:00:01.000000Z", "2026-11-21T12:00:02.000000Z"
 AT = "2026-11-21T12:00:00.000000Z"
 
@@ -55,7 +55,7 @@ def embed(index: Index, space: str = SPACE) -> int:
 
 def find(index: Index, text: str, tenant: str = "acme", *, meaning: bool = False, now: str = AT, finder: Finder | None = None, **fields: Any) -> list[HitV1]:
     question = SearchV1(text=text, **({"by": "meaning"} if meaning else {"by": "words"}), **fields)
-    return (finder or Finder(index)).find(tenant, question, vector(text) if meaning else None, SPACE if meaning else None, now)
+    return (finder or Finder(index, ROOM)).find(tenant, question, vector(text) if meaning else None, SPACE if meaning else None, now)
 
 
 def ids(hits: list[HitV1]) -> list[str]:
@@ -98,7 +98,7 @@ def test_unchanged_chunks_are_never_embedded_again_in_whatever_document_of_the_t
 
 
 def test_what_is_deleted_leaves_no_row_but_the_memory_of_its_deletion(index: Index) -> None:
-    finder = Finder(index)
+    finder = Finder(index, ROOM)
     index.write([entry(f"d{number}", f"kettle number {number}") for number in range(50)])
     embed(index)
     assert len(find(index, "kettle", meaning=True, limit=100, finder=finder)) == 50
@@ -123,6 +123,44 @@ def test_vectors_of_another_model_are_never_compared(index: Index) -> None:
     assert find(index, "kettle", meaning=True) == []
     assert embed(index) == 1
     assert ids(find(index, "kettle", meaning=True)) == ["a"]
+
+
+def test_vectors_of_another_model_are_deleted_once_every_chunk_has_one_of_this(index: Index) -> None:
+    index.write([entry("a", "kettle"), entry("b", "teapot"), entry("c", "kettle", tenant="beta")])
+    for space in ("older/4", "younger/4"):
+        embed(index, space)
+    page = index.unembedded(SPACE, 0, 1000)
+    index.add_vectors(SPACE, [(chunk, vector(chunk.text).tobytes()) for chunk in page[1:]])
+    assert (index.drop_other_spaces(SPACE), count(index, vectors)) == (0, 8)
+    assert embed(index) == 1
+    assert (index.drop_other_spaces(SPACE), index.drop_other_spaces(SPACE), count(index, vectors)) == (6, 0, 3)
+    assert sorted(ids(find(index, "kettle", meaning=True))) == ["a", "b"]
+
+
+def test_a_vector_that_was_deleted_and_made_again_counts_once(index: Index) -> None:
+    finder = Finder(index, ROOM)
+    index.write([entry("a", "kettle"), entry("b", "teapot")])
+    embed(index)
+    before = find(index, "kettle", meaning=True, finder=finder)
+    embed(index, "other/4")
+    assert index.drop_other_spaces("other/4") == 2
+    embed(index)
+    assert find(index, "kettle", meaning=True, finder=finder) == before
+
+
+def test_tenants_that_searched_longest_ago_give_up_their_memory_and_find_the_same_afterwards(index: Index) -> None:
+    names = ("acme", "beta", "gamma")
+    index.write([entry(f"d{number}", f"{tenant} {number}", tenant=tenant) for tenant in names for number in range(300)])
+    embed(index)
+    one = Finder(index, ROOM)
+    alone = {tenant: find(index, "acme 7", tenant, meaning=True, finder=Finder(index, ROOM)) for tenant in names}
+    find(index, "acme 7", meaning=True, finder=one)
+    finder = Finder(index, int(2.5 * one.bytes))
+    for tenant in (*names, *reversed(names)):
+        assert find(index, "acme 7", tenant, meaning=True, finder=finder) == alone[tenant]
+        assert 0 < finder.bytes <= 2 * one.bytes
+    small = Finder(index, 1)
+    assert find(index, "acme 7", meaning=True, finder=small) == alone["acme"] and small.bytes == one.bytes
 
 
 def test_filters_hold_together(index: Index) -> None:
