@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 TOKENS: Mapping[str, tuple[str, ...]] = {
     "request": ("tenant", "kind", "lane"),
@@ -21,6 +22,13 @@ TOKENS: Mapping[str, tuple[str, ...]] = {
 """What the tokens after the first say."""
 KEPT_FOR_THEIR_WRITER = frozenset({"begun", "lease"})
 """What nobody consumes: no hop of a request."""
+
+
+@lru_cache(maxsize=256)
+def _template(root: str, kind: str | None, count: int) -> str:
+    """`count`: of the tokens behind the kind."""
+    words = TOKENS[kind][:count] if kind is not None else ()
+    return ".".join([root, "v1", kind or "{kind}", *(f"{{{word}}}" for word in words), *([">"] if count > len(words) else [])])
 
 
 @dataclass(frozen=True)
@@ -53,8 +61,7 @@ class Subjects:
     def template(self, subject: str) -> str:
         """A subject's pattern, one of few: `llm.v1.call.{provider}.{lane}.{tenant}.{request_id}.{n}`."""
         kind, *tokens = self.tokens(subject)
-        words = [f"{{{word}}}" for word, _ in zip(TOKENS.get(kind, ()), tokens, strict=False)]
-        return ".".join([self.root, "v1", kind if kind in TOKENS else "{kind}", *words, *([">"] if len(tokens) > len(words) else [])])
+        return _template(self.root, kind if kind in TOKENS else None, len(tokens))
 
     def request(self, tenant: str, kind: str, lane: str | None = None) -> str:
         return f"{self.prefix}request.{tenant}.{kind}" + (f".{lane}" if lane else "")

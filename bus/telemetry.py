@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Literal
 from urllib.parse import ParseResult
 
@@ -72,18 +73,22 @@ def request_facts(origin: OriginV1) -> dict[str, Fact]:
 
 
 def _message(name: str, kind: str, subjects: Subjects, server: ParseResult | None, subject: str, body_bytes: int) -> dict[str, Fact]:
-    said = subjects.said(subject)
-    facts: dict[str, Fact] = {
-        "messaging.system": "nats",
-        "messaging.operation.name": name,
-        "messaging.operation.type": kind,
-        "messaging.destination.name": subject,
-        "messaging.destination.template": subjects.template(subject),
-        "messaging.message.body.size": body_bytes,
-        **{NAMES[word]: value for word, value in said.items() if word in NAMES},
-    }
-    if said.get("n", "").isdecimal():
-        facts["headrace.call.n"] = int(said["n"])
+    facts = _same(name, kind, server).copy()
+    facts["messaging.destination.name"] = subject
+    facts["messaging.destination.template"] = subjects.template(subject)
+    facts["messaging.message.body.size"] = body_bytes
+    for word, value in subjects.said(subject).items():
+        if word in NAMES:
+            facts[NAMES[word]] = value
+        elif word == "n" and value.isdecimal():
+            facts["headrace.call.n"] = int(value)
+    return facts
+
+
+@lru_cache(maxsize=64)
+def _same(name: str, kind: str, server: ParseResult | None) -> dict[str, Fact]:
+    """What all messages of one operation have in common."""
+    facts: dict[str, Fact] = {"messaging.system": "nats", "messaging.operation.name": name, "messaging.operation.type": kind}
     if server is not None and server.hostname:
         facts |= {"server.address": server.hostname, "server.port": server.port or 4222}
     return facts

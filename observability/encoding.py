@@ -67,10 +67,11 @@ class Encoder:
                 self._pairs[name, value] = pair
             return pair
         if kind is int and 0 <= value < 1 << 63:
-            return _part(0x4A, self._named(name) + _part(0x12, b"\x18" + _varint(value)))
+            number = _varint(value)
+            return _part(0x4A, self._named(name) + bytes((0x12, len(number) + 1, 0x18)) + number)
         if kind is float:
             return _part(0x4A, self._named(name) + pack("<BBBd", 0x12, 9, 0x21, value))
-        return b"".join(_part(0x4A, pair.SerializeToString()) for pair in _key_values({name: value}))
+        return b"".join([_part(0x4A, pair.SerializeToString()) for pair in _key_values({name: value})])
 
     def _named(self, name: str) -> bytes:
         named = self._names.get(name)

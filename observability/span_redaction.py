@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from functools import lru_cache
 
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
@@ -9,6 +10,7 @@ from opentelemetry.trace import Link, Status
 from opentelemetry.util.types import AttributeValue
 
 from observability.redaction import concealed, without_secrets
+from observability.secret_shapes import NAME_ANCHORS
 
 Text = tuple[str, str]
 """An attribute's name and one text of its value; no name where a span, an event or a status speaks."""
@@ -44,7 +46,7 @@ def redacted(span: ReadableSpan, innocent: set[Text] | None = None) -> ReadableS
     new = _texts(span, innocent or frozenset())
     if not new:
         return span
-    told = "\n".join([f'{name}="{text}"' if name else text for name, text in new])
+    told = "\n".join([f'{name}="{text}"' if _telling(name) else text for name, text in new])
     if without_secrets(told) == told:
         if innocent is not None:
             _remember(new, innocent)
@@ -75,6 +77,13 @@ def _texts(span: ReadableSpan, innocent: AbstractSet[Text]) -> list[Text]:
                 found.append((pair[0], str(pair[1])))
     found += [("", event.name) for event in span.events]
     return found
+
+
+@lru_cache(maxsize=1024)
+def _telling(name: str) -> bool:
+    """Whether it may say of its value that it is a secret; what it need not stand beside is looked at quicker."""
+    named = f'{name}="'.lower()
+    return any(anchor in named for anchor in NAME_ANCHORS)
 
 
 def _remember(texts: list[Text], innocent: set[Text]) -> None:
