@@ -7,6 +7,7 @@ from hypothesis import HealthCheck, settings
 from opentelemetry import trace
 from opentelemetry.util._once import Once
 
+from observability import tracing
 from tests.support import canary_run
 from tests.support.postgres import Absent, Postgres
 
@@ -26,8 +27,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def _fresh_telemetry() -> Iterator[None]:
-    """The tracer provider may be set once a process; each test may set its own."""
+    """The tracer provider may be set once a process; each test may set its own. A trace that one test entered is not the next one's."""
     yield
+    tracing._current.set(None)
     trace._TRACER_PROVIDER = None
     trace._TRACER_PROVIDER_SET_ONCE = Once()
 
