@@ -11,7 +11,8 @@ from tests.support.postgres import Postgres
 from tests.support.processes import eventually
 from tests.support.searching import Library, embedded, library
 
-MANY = {f"d{number}": f"Page {number} is about topic {number % 97} and the word unique{number}." for number in range(1500)}
+MANY = {f"d{number}": f"Page {number} is about topic {number % 97} and the word unique{number}." for number in range(1200)}
+LATE = {f"late{number}": f"What came late, number {number}, about topic {number % 89} and lateness{number}." for number in range(800)}
 SAMPLE = range(0, len(MANY), 83)
 
 
@@ -30,7 +31,7 @@ async def test_indexers_on_one_database_share_the_work_while_one_is_killed_and_e
         await publishing
         state = await lib.indexed()
         assert (state["documents"], state["chunks"], state["without_vector"]) == (len(MANY), len(MANY), 0)
-        made = sum([await asyncio.to_thread(embedded, port) for port in ports.values()])
+        made = await _embedded(ports)
         assert 0 < told + made <= len(MANY)  # what a killed process had embedded but not told of is missing here; never more
 
         async def all_found_by_each() -> bool:
@@ -40,11 +41,16 @@ async def test_indexers_on_one_database_share_the_work_while_one_is_killed_and_e
             return all([await asyncio.to_thread(_searches, port) >= len(SAMPLE) for port in ports.values()])
 
         await eventually(all_found_by_each, 60, what="searches answered by each of the two")
-        await lib.put("late", "A page that came late, about zebras.")
+        before = await _embedded(ports)
+        await lib.put_all(LATE)
         await lib.indexed()
-        for _ in range(8):  # whichever answers: the vector of one is found by the other
-            assert (await lib.ids("A page that came late, about zebras.", by="meaning"))[0] == "late"
-        assert sum([await asyncio.to_thread(embedded, port) for port in ports.values()]) == made + 1
+        for number in range(12):  # whichever answers: what one indexed after the other had read all vectors
+            assert f"late{number}" in await lib.ids(LATE[f"late{number}"], by="meaning")
+        assert await _embedded(ports) == before + len(LATE)
+
+
+async def _embedded(ports: dict[str, int]) -> int:
+    return sum([await asyncio.to_thread(embedded, port) for port in ports.values()])
 
 
 async def _start(lib: Library, name: str, ports: dict[str, int]) -> None:
