@@ -1,5 +1,6 @@
 """A search: words and meaning ranked, fused, and shown as the documents and results that they stand in."""
 
+import json
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
@@ -93,7 +94,8 @@ def filters_of(question: SearchV1) -> list[ColumnElement[bool]]:
     for key, value in question.metadata.items():
         if UNADDRESSABLE & set(key):
             raise ValueError(f"the metadata key {key!r} has a quote, a backslash or a zero byte in it: nothing can be filtered by it")
-        wanted.append(documents.c.metadata[key].as_string() == value)
+        spelled = {key, json.dumps(key)[1:-1]}  # SQLite compares a key with the letters that stand in the JSON text, and there 'ü' is an escape
+        wanted.append(or_(*(documents.c.metadata[each].as_string() == value for each in sorted(spelled))))
     return wanted
 
 

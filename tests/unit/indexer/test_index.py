@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from sqlalchemy import func, select
 
 from contracts.search import HitV1, SearchV1
+from services.indexer import finding
 from services.indexer.entries import Entry
 from services.indexer.finding import Finder
 from services.indexer.index import Index
@@ -178,6 +179,15 @@ def test_filters_hold_together(index: Index) -> None:
         assert ids(find(index, "kettle", meaning=meaning, since=datetime(2026, 11, 21, 12, 0, 1, tzinfo=UTC))) == ["b"]
         assert ids(find(index, "kettle", meaning=meaning, metadata={"it's": 'a "quote"'})) == ["c"]
         assert find(index, "kettle", meaning=meaning, kind="result") == []
+
+
+@pytest.mark.parametrize("value", ["", "ü", "水壶🫖", "100%", "a_b", "a/b", "back\\slash", 'say "x"', "line\nbreak", "\x7f\u2028", "T-1", "t-1"])
+def test_metadata_is_compared_as_it_was_given_whatever_stands_in_it(index: Index, value: str) -> None:
+    index.write([entry("a", "kettle", metadata={"other": "x", value or "k": value}), entry("b", "kettle", metadata={value or "k": f"{value}."})])
+    if not finding.UNADDRESSABLE & set(value):
+        assert ids(find(index, "kettle", metadata={value or "k": value})) == ["a"]
+    index.write([entry("c", "kettle", metadata={"k2": value}), entry("d", "kettle", metadata={"k2": value.swapcase() + "."})])
+    assert ids(find(index, "kettle", metadata={"k2": value})) == ["c"]
 
 
 def test_a_filter_finds_the_one_among_many_that_rank_before_it(index: Index) -> None:
