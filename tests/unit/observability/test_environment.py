@@ -1,22 +1,14 @@
 """OpenTelemetry's variables mean the same for spans and for metrics, and the same is said of what cannot be used."""
 
-from collections.abc import Iterator
-
 import pytest
 from structlog.testing import capture_logs
 
-from observability import exporting, metrics, sending
+from observability import exporting, metrics
 from observability.environment import Signal, exporters, protocol, reachable, whole
+from tests.support.otlp import http_receiver
 
 KNOWN = ("otlp", "console", "none")
 SIGNALS: list[Signal] = ["TRACES", "METRICS"]
-
-
-@pytest.fixture
-def _off_afterwards() -> Iterator[None]:
-    yield
-    sending.shutdown_tracing()
-    exporting.shutdown_metrics()
 
 
 @pytest.mark.parametrize("signal", SIGNALS)
@@ -72,10 +64,12 @@ def test_a_number_that_is_none_is_named_and_the_default_taken(text: str) -> None
         ("OTEL_METRIC_EXPORT_INTERVAL", "soon"),
     ],
 )
-def test_what_metrics_cannot_use_is_named_as_for_spans(_off_afterwards: None, monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
-    for name, text in {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9", variable: value}.items():
-        monkeypatch.setenv(name, text)
-    with capture_logs() as said:
+def test_what_metrics_cannot_use_is_named_as_for_spans(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
+    with http_receiver() as receiver, capture_logs() as said:
+        for name, text in {"OTEL_EXPORTER_OTLP_ENDPOINT": receiver.endpoint, variable: value}.items():
+            monkeypatch.setenv(name, text)
         exporting.configure_metrics("router", scraped=False)
+        recorded = metrics.recorded()
+        exporting.shutdown_metrics()
     assert [(line["variable"], line["value"]) for line in said if line["event"] == "setting_ignored"] == [(variable, value)]
-    assert metrics.recorded() is (variable in ("OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_METRIC_EXPORT_INTERVAL")), "nothing is kept that has no way out"
+    assert recorded is (variable in ("OTEL_EXPORTER_OTLP_PROTOCOL", "OTEL_METRIC_EXPORT_INTERVAL")), "nothing is kept that has no way out"
