@@ -110,6 +110,14 @@ def test_a_late_answer_replaces_the_estimate_and_a_redelivered_estimate_does_not
     assert (row["cost_usd"], row["outcome"], row["late"], row["estimated"]) == ("0.25", "answered", True, False)
 
 
+def test_what_an_older_event_does_not_tell_of_a_call_stays_as_it_is_known(ledger: Ledger) -> None:
+    one = attempt(cost="1", duration_s=0.8)
+    write(ledger, one)
+    ledger.record([{**row_of(one, True), "route": None, "duration_s": None}])
+    [row] = rows(ledger)
+    assert (row["late"], row["route"], row["duration_s"]) == (True, "default", 0.8)
+
+
 def test_an_id_used_again_after_its_horizon_is_paid_again(ledger: Ledger) -> None:
     write(ledger, attempt(cost="1"))
     write(ledger, attempt(cost="2", at=NOW + timedelta(days=2)))
