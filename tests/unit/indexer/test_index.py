@@ -18,6 +18,7 @@ from services.indexer.entries import Entry
 from services.indexer.finding import Finder
 from services.indexer.index import Index
 from services.indexer.tables import chunks, placements, vectors
+from services.indexer.vectors import Matrix
 from services.indexer.words import COMMON
 from services.indexer.writing import Written
 
@@ -248,6 +249,28 @@ def test_no_question_raises_or_finds_what_is_anothers(index: Index) -> None:
         for meaning in (False, True):
             assert set(ids(find(index, text, meaning=meaning))) <= {"mine"}, text
     assert count(index, chunks) == 2
+
+
+def test_words_and_vectors_alone_rank_nothing_that_is_anothers(index: Index) -> None:
+    """Before any condition on documents: each of these walls would hold without the other."""
+    index.write([entry("mine", "the kettle"), entry("theirs", "the secret kettle", tenant="beta")])
+    embed(index)
+    with index.engine.connect() as connection:
+        for tenant in ("acme", "beta"):
+            number = index.number_of(connection, tenant)
+            assert number is not None
+            own = list(connection.execute(select(chunks.c.number).where(chunks.c.tenant == number)).scalars())
+            assert len(own) == 1
+            assert index.words.find(connection, number, ["kettle"], None, 10) == own
+            assert Matrix(number, SPACE).nearest(connection, vector("kettle"), None, 10) == own
+
+
+def test_documents_of_another_are_not_shown_even_where_a_ranking_names_them(index: Index) -> None:
+    index.write([entry("mine", "kettle"), entry("theirs", "kettle", tenant="beta")])
+    with index.engine.begin() as connection:
+        mine = connection.execute(select(chunks.c.number).where(chunks.c.tenant == index.number_of(connection, "acme"))).scalar_one()
+        connection.execute(placements.update().values(chunk=mine))
+    assert ids(find(index, "kettle")) == ["mine"]
 
 
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
