@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from bus.connection import Bus
+from contracts.export import EXAMPLES
 from tests.support.metrics import Series, begin_scraped, scrape_all, total
 from tests.support.processes import eventually
 from tests.support.stack import Stack, configuration
@@ -19,10 +20,17 @@ EARLY, LATE, AT_ONCE = 1_000, 10_000, 500
 HOSTILE = ['"} 1\nup{x="', "\u202e\x00", "'; DROP TABLE", "${HOME}", "a" * 400, "{}", "\\", "ünïcode-\U0001f4a5"]
 RARE = {"headrace_deliveries_returned_total", "headrace_notices_total", "messaging_process_duration_seconds"}
 """What a busy machine may add: closed lists of reasons."""
+ANSWERED = json.loads((EXAMPLES / "attempt.v1.json").read_text())
+
+
+def answered(tenant: str, request_id: str, model: str, lane: str) -> dict[str, Any]:
+    """What a provider answered to a tenant, of a model, that the configuration has no more."""
+    origin = {**ANSWERED["origin"], "tenant": tenant, "request_id": request_id, "lane": lane, "output": None}
+    return {**ANSWERED, "origin": origin, "summary": {**ANSWERED["summary"], "n": 1, "model": model}}
 
 
 def requests(first: int, last: int) -> Iterator[tuple[str, bytes]]:
-    """Subject and body of each; one of twenty is not as it should be."""
+    """Subject and body of each; one of sixteen is not as it should be, or is an answer that its tenant did not wait for."""
     chance = random.Random(first)
     for number in range(first, last):
         tenant, lane = chance.choice(TENANTS), chance.choice(("interactive", "standard", "bulk"))
@@ -31,6 +39,9 @@ def requests(first: int, last: int) -> Iterator[tuple[str, bytes]]:
         match number % 100:
             case 3:
                 subject = f"llm.v1.request.unknown-{number}.chat.{lane}"
+            case 13:
+                tenant, request_id = f"unknown-{number}", body["id"]
+                subject, body = f"llm.v1.attempt.answered.{lane}.{tenant}.{request_id}.1", answered(tenant, request_id, f"model-{number}", lane)
             case 23:
                 body["model"] = f"fake/model-{number}"
             case 43:
