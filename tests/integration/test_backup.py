@@ -21,9 +21,9 @@ import pytest
 
 from bus.backup import order, save
 from bus.connection import Bus
-from bus.manifest import Manifest
+from bus.manifest import Manifest, begin, seal
 from bus.provision import provision
-from bus.restoring import bring_back, drop_orphaned_claims
+from bus.restoring import bring_back
 from bus.server import EmbeddedServer
 from bus.snapshots import durables, state_of
 from bus.stored import Stored
@@ -247,19 +247,24 @@ async def test_a_call_that_is_stored_anew_while_its_stream_is_saved_is_not_lost(
 
 
 async def test_a_claim_whose_call_is_not_in_the_backup_goes_unless_it_left_an_attempt(tmp_path: Path) -> None:
+    saved = tmp_path / "saved"
+    begin(saved)
     async with empty_server(tmp_path / "nats") as bus:
         await provision(bus)
         await bus.publish("llm.v1.call.fake.standard.acme.a.1", b"{}")
-        streams = [await save(bus, "CALLS", tmp_path, lambda _: None)]
+        streams = [await save(bus, "CALLS", saved, lambda _: None)]
         for request_id, call_seq in {"a": 1, "b": 2, "c": 3}.items():
             entry = {"call_seq": call_seq, "delivery": 1, "writer": "adapter", "begun_at": "2026-11-21T12:00:00Z"}
             await bus.publish(f"llm.v1.begun.acme.{request_id}.1", json.dumps(entry).encode())
         await bus.publish("llm.v1.attempt.answered.standard.acme.c.1", b"{}")
         await bus.publish("llm.v1.lease.checks", b"not a claim")
-        streams += [await save(bus, name, tmp_path, lambda _: None) for name in ("ATTEMPTS", "JOURNAL")]
+        streams += [await save(bus, name, saved, lambda _: None) for name in ("ATTEMPTS", "JOURNAL")]
         now = datetime.now(UTC)
         manifest = Manifest(headrace="", server="", root="llm", began_at=now, ended_at=now, positions=[], streams=streams, databases=[])
-        assert await drop_orphaned_claims(bus, manifest) == 1
+        seal(saved, manifest)
+        done = await headrace("--json", "--nats", bus.url, "restore", str(saved), "--replace", "--no-databases")
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["claims_dropped"] == 1
         assert [stored.subject.split("v1.")[1] for stored in (await content(bus, "JOURNAL")).values()] == ["begun.acme.a.1", "begun.acme.c.1", "lease.checks"]
 
 
