@@ -116,6 +116,16 @@ def test_a_lane_sums_its_stages_and_has_the_oldest_of_all() -> None:
     assert (found.others, found.put_off) == ({"meter": 9}, 3)
 
 
+def test_each_lane_has_the_results_times_and_rate_of_its_own() -> None:
+    traffic = Traffic(0)
+    for lane, took_s, results in (("interactive", 0.25, 1), ("standard", 4.0, 2), ("bulk", 60.0, 3), ("batch", 900.0, 4)):
+        for _ in range(results):
+            traffic.result(9.0, result(lane, took_s))
+    lanes = figures(records(), traffic, NOW, 10.0).lanes
+    told = {name: (lane.results["succeeded"], lane.p50_s, lane.p95_s, lane.results_per_s) for name, lane in lanes.items()}
+    assert told == {"interactive": (1, 0.25, 0.25, 0.11), "standard": (2, 4.0, 4.0, 0.22), "bulk": (3, 60.0, 60.0, 0.33), "batch": (4, 900.0, 900.0, 0.44)}
+
+
 def test_health_that_nobody_renewed_is_unknown() -> None:
     config = ConfigV1.model_validate({"version": 2, "providers": [{"id": name, "type": "openai", "models": [{"id": "m"}]} for name in ("fresh", "stale")]})
     health = {
