@@ -11,6 +11,7 @@ import subprocess
 import sys
 import termios
 import threading
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,20 @@ class Watching:
         return self.program.process.wait(30)
 
 
+@pytest.fixture
+def begun(tmp_path: Path) -> Iterator[Callable[..., Watching]]:
+    """Begins one with its server and options; a test that fails leaves none behind."""
+    all_begun: list[Watching] = []
+
+    def begin(url: str, *options: str) -> Watching:
+        all_begun.append(Watching(url, tmp_path / f"watch-{len(all_begun)}.out", *options))
+        return all_begun[-1]
+
+    yield begin
+    for watching in all_begun:
+        watching.program.stop()
+
+
 def at(line: dict[str, Any], path: str) -> Any:
     found: Any = line
     for step in path.split("__"):
@@ -60,9 +75,8 @@ def at(line: dict[str, Any], path: str) -> Any:
     return found
 
 
-async def test_its_numbers_are_those_of_the_traffic(stack: Stack, tmp_path: Path) -> None:
-    watching = Watching(stack.url, tmp_path / "watch.out")
-    only_beta = Watching(stack.url, tmp_path / "beta.out", "--tenant", "beta")
+async def test_its_numbers_are_those_of_the_traffic(stack: Stack, begun: Callable[..., Watching]) -> None:
+    watching, only_beta = begun(stack.url), begun(stack.url, "--tenant", "beta")
     async with Outsider(stack.url) as outsider:
         await watching.sees(server__ok=True)
         await only_beta.sees(server__ok=True)
@@ -103,9 +117,9 @@ async def test_its_numbers_are_those_of_the_traffic(stack: Stack, tmp_path: Path
     assert (watching.end(signal.SIGTERM), only_beta.end(signal.SIGINT)) == (0, 0)
 
 
-async def test_a_queue_is_shown_with_the_age_of_its_oldest(tmp_path: Path) -> None:
+async def test_a_queue_is_shown_with_the_age_of_its_oldest(tmp_path: Path, begun: Callable[..., Watching]) -> None:
     async with own_stack(tmp_path) as (stack, outsider):
-        watching = Watching(stack.url, tmp_path / "watch.out")
+        watching = begun(stack.url)
         await watching.sees(server__ok=True)
         stack.kill("adapters-1")
         for number in range(5):
