@@ -1,11 +1,14 @@
 """What every test finds: OpenTelemetry's globals as new, and a PostgreSQL where it asks for one. What all of them together must not let out."""
 
+import sys
 from collections.abc import Iterator
 
 import pytest
+import structlog
 from hypothesis import HealthCheck, settings
 from opentelemetry import trace
 from opentelemetry.util._once import Once
+from structlog._config import BoundLoggerLazyProxy
 
 from observability import tracing
 from tests.support import canary_run
@@ -32,6 +35,17 @@ def _fresh_telemetry() -> Iterator[None]:
     tracing._current.set(None)
     trace._TRACER_PROVIDER = None
     trace._TRACER_PROVIDER_SET_ONCE = Once()
+    if structlog.is_configured():
+        _forget_loggers()
+
+
+def _forget_loggers() -> None:
+    """A logger that was used keeps the level and the file of then; a later test must not write there."""
+    structlog.reset_defaults()
+    for module in list(sys.modules.values()):
+        log = getattr(module, "__dict__", {}).get("log")
+        if isinstance(log, BoundLoggerLazyProxy):
+            vars(log).pop("bind", None)
 
 
 @pytest.fixture(scope="session")

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-import structlog
 
 from observability import logs, redaction
 
@@ -35,6 +34,5 @@ def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[Lines]:
     try:
         yield lambda: [line for line in map(json.loads, file.getvalue().splitlines()) if line["event"] != "telemetry_suffers"]
     finally:
-        structlog.reset_defaults()
         logging.root.handlers[:] = handlers
         logging.root.setLevel(level)
