@@ -6,7 +6,7 @@ import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from random import getrandbits
+from random import Random, getrandbits
 from typing import Any
 
 from rich.progress import Progress
@@ -62,8 +62,13 @@ async def observing(rounds: int, requests: int, progress: Progress) -> dict[str,
     async with _pipelines() as pipelines:
         for pipeline in pipelines.values():
             await many(pipeline, "warm", WARM_UP)
+        last, chance = "", Random(1)
         for number in range(rounds):
-            for variant in list(SAMPLED)[:: -1 if number % 2 else 1]:  # who comes after whom changes
+            order = chance.sample(list(SAMPLED), len(SAMPLED))  # who comes after whom changes
+            if order[0] == last:  # what ran a moment ago is still in the processor's caches: nobody comes after itself
+                order.reverse()
+            last = order[-1]
+            for variant in order:
                 collector, one_in = SAMPLED[variant]
                 pipeline = pipelines[collector]
                 pipeline.sampled_one_in = one_in
