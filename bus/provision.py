@@ -159,7 +159,8 @@ async def lagging(bus: Bus) -> list[str]:
         if not info.cluster.leader:
             lines.append(f"stream {info.config.name}: no leader; what is published waits until most of its nodes are back")
         for peer in info.cluster.replicas or []:
-            if peer.offline or (not peer.current and (peer.active or 0) > AWAY_S * 1e9):
+            unheard = not peer.active or peer.active > AWAY_S * 1e9  # a leader elected since its death has never heard it
+            if peer.offline or (not peer.current and unheard):
                 lines.append(f"stream {info.config.name}: its replica on {peer.name} is away")
             elif (peer.lag or 0) > FAR_BEHIND:
                 lines.append(f"stream {info.config.name}: its replica on {peer.name} is {peer.lag} operations behind")
