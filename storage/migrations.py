@@ -1,5 +1,7 @@
 """Numbered migrations of a service's tables: up and down, whole or not at all, by one process at a time (ADR 28)."""
 
+import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from threading import Lock
@@ -11,8 +13,10 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, func, select
+from sqlalchemy.exc import OperationalError
 
 HEAD, EMPTY = "head", "base"
+OPEN_TRIES, OPEN_PAUSE_S = 20, 0.25
 _IN_THIS_PROCESS = Lock()
 """Alembic's `op` is one for all threads: services that run in one process take turns, whatever database is theirs."""
 
@@ -109,3 +113,13 @@ def _knows(directory: ScriptDirectory, wanted: str) -> bool:
     with suppress(CommandError):
         return directory.get_revision(wanted) is not None
     return False
+
+
+async def opened(create: Callable[[], list[str]]) -> list[str]:
+    """Bring a database's tables to this version, and give the steps taken; another process that does the same at this moment may hold the lock."""
+    for _ in range(OPEN_TRIES - 1):
+        try:
+            return await asyncio.to_thread(create)
+        except OperationalError:
+            await asyncio.sleep(OPEN_PAUSE_S)
+    return await asyncio.to_thread(create)

@@ -1,11 +1,9 @@
 """Where the indexer's parts meet."""
 
-import asyncio
 import os
 import socket
 
 import structlog
-from sqlalchemy.exc import OperationalError
 
 from bus.application import Application
 from bus.errors import Unavailable
@@ -16,11 +14,10 @@ from services.indexer.handlers import DOCUMENTS, READER, Handlers
 from services.indexer.index import Index
 from services.indexer.settings import IndexerSettings
 from storage.database import UnusableDatabase
+from storage.migrations import opened
 
 log = structlog.get_logger()
 
-OPEN_TRIES = 20
-OPEN_PAUSE_S = 0.25
 DUTY = "embeddings"
 
 
@@ -46,7 +43,7 @@ def build(app: Application, settings: IndexerSettings) -> None:
 
     async def begin() -> None:
         settings.data_dir.mkdir(parents=True, exist_ok=True)
-        await open_index(index)
+        log.info("index_opened", migrated=await opened(index.create))
 
     app.on_start(begin)
     app.consume(DOCUMENTS, READER, handlers.on_document, service="indexer", slots=settings.slots)
@@ -58,17 +55,3 @@ def build(app: Application, settings: IndexerSettings) -> None:
     if filler is not None:
         app.background(filler.run)
     app.on_stop(handlers.close)
-
-
-async def open_index(index: Index) -> None:
-    """Bring the tables to this version; another indexer that does the same at this moment may hold the lock."""
-    for left in reversed(range(OPEN_TRIES)):
-        try:
-            steps = await asyncio.to_thread(index.create)
-        except OperationalError:
-            if not left:
-                raise
-            await asyncio.sleep(OPEN_PAUSE_S)
-        else:
-            log.info("index_opened", migrated=steps)
-            return

@@ -19,11 +19,11 @@ from sqlalchemy import delete, select
 from sqlalchemy.exc import OperationalError
 
 from contracts.attempt import AttemptFinishedV1
-from services.meter.app import open_ledger
 from services.meter.entries import cost_of_row, row_of, row_of_cost
 from services.meter.ledger import Ledger, calls, key_of
 from services.meter.report import CostQuestion, report
 from storage.commits import GroupCommit
+from storage.migrations import opened
 from storage.texts import utc_text
 from tests.support.processes import ROOT
 
@@ -220,7 +220,7 @@ def test_sqlite_is_opened_for_two_writers(tmp_path: Path) -> None:
 
 def test_two_meters_make_one_ledger_and_write_into_it(ledger_url: str) -> None:
     ledger, other = Ledger(ledger_url), Ledger(ledger_url)
-    makers = [threading.Thread(target=asyncio.run, args=(open_ledger(each),)) for each in (ledger, other)]
+    makers = [threading.Thread(target=asyncio.run, args=(opened(each.create),)) for each in (ledger, other)]
     for thread in makers:
         thread.start()
     for thread in makers:
